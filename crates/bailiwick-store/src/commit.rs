@@ -1,0 +1,123 @@
+//! The unit of change.
+
+use bailiwick_ledger::Hash;
+use bailiwick_types::{TenantId, Timestamp};
+
+use crate::record::Space;
+
+/// One atomic change of one tenant, or of one tenant together with the platform's plane (an operator's act, or a
+/// refused cross-tenant attempt, is an entry in both).
+///
+/// All expectations are checked before anything is written; if one fails the whole commit is refused and leaves no
+/// trace. Commits of many tenants may share a transaction and an fsync, but never a fate that one could observe: a
+/// refused commit does not disturb the others of its group.
+#[derive(Debug, Clone)]
+pub struct Commit {
+    /// At most one part per tenant.
+    pub parts: Vec<Part>,
+    /// Epochs of planes that the decision also rests on (the platform's, for guardrails) and that must still hold.
+    pub guards: Vec<(TenantId, u64)>,
+}
+
+/// What changes in one tenant.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// Whose.
+    pub tenant: TenantId,
+    /// What must be true of the tenant.
+    pub expect: Expect,
+    /// Changes of the tenant's row.
+    pub header: HeaderChange,
+    /// Changes of records, each key at most once.
+    pub writes: Vec<Write>,
+    /// Entries to append, in order.
+    pub entries: Vec<NewEntry>,
+}
+
+impl Part {
+    /// A part that only appends entries under an epoch.
+    pub fn append(tenant: TenantId, epoch: u64, entries: Vec<NewEntry>) -> Self {
+        Self { tenant, expect: Expect::Epoch(epoch), header: HeaderChange::default(), writes: Vec::new(), entries }
+    }
+}
+
+/// What must be true of a tenant for a part to apply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expect {
+    /// It exists and its epoch is this one; otherwise [`crate::CommitError::Stale`].
+    Epoch(u64),
+    /// It exists. For entries that rest on no decision of the tenant's (an operator's act on it).
+    Exists,
+    /// Neither the id nor the slug was ever used; the part creates the tenant with epoch 1, and must set state and
+    /// meta. Otherwise [`crate::CommitError::SlugTaken`] or [`crate::CommitError::TenantExists`].
+    Absent {
+        /// The new tenant's slug.
+        slug: String,
+    },
+}
+
+/// Changes of a tenant's row.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HeaderChange {
+    /// Adds one to the epoch: everything decided before is void.
+    pub bump_epoch: bool,
+    /// A new state.
+    pub state: Option<u8>,
+    /// (expected version, new bytes); 0 for a tenant that is being created.
+    pub meta: Option<(u64, Vec<u8>)>,
+    /// When the tenant's background work is due next.
+    pub wake: Option<Wake>,
+}
+
+/// A wake-up of the tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wake {
+    /// Not later than this: an earlier wake-up that is already set stays.
+    By(Timestamp),
+    /// Exactly this, whatever was set.
+    At(Timestamp),
+    /// None.
+    Never,
+}
+
+/// A change of one record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Write {
+    /// The record's space.
+    pub space: Space,
+    /// The record's key.
+    pub key: Vec<u8>,
+    /// The version that it replaces; `None`: the key is absent.
+    pub expected: Option<u64>,
+    /// (new version, sealed bytes), or `None` to remove it.
+    pub value: Option<(u64, Vec<u8>)>,
+    /// The most records that the space may hold if this write adds one.
+    pub count_max: Option<u64>,
+}
+
+/// An entry to append. Its index is given by the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEntry {
+    /// The leaf hash over the canonical bytes.
+    pub leaf: Hash,
+    /// The sealed canonical bytes.
+    pub sealed: Vec<u8>,
+}
+
+/// What a commit did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    /// One for each part, in order.
+    pub receipts: Vec<Receipt>,
+}
+
+/// What became of one part: evidence that its entries are durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    /// Index of the first entry appended (the ledger's size before, if none was).
+    pub first_index: u64,
+    /// The ledger's size after.
+    pub size: u64,
+    /// The tenant's epoch after.
+    pub epoch: u64,
+}

@@ -1,0 +1,181 @@
+//! What the store keeps.
+
+use bailiwick_ledger::{CompactRange, Hash};
+use bailiwick_types::TenantId;
+
+macro_rules! spaces {
+    ($($name:ident = $number:literal, $text:literal, $doc:literal;)+) => {
+        /// Where records of one kind live inside a tenant. The numbers are on disk: never change or reuse one.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u8)]
+        pub enum Space { $(#[doc = $doc] $name = $number),+ }
+
+        impl Space {
+            /// All spaces.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+            /// The name, as it is bound into sealed bytes.
+            pub const fn as_str(self) -> &'static str { match self { $(Self::$name => $text),+ } }
+            /// The number on disk.
+            pub const fn number(self) -> u8 { self as u8 }
+            /// The space with this number.
+            pub fn from_number(number: u8) -> Option<Self> {
+                Self::ALL.iter().copied().find(|space| space.number() == number)
+            }
+        }
+    };
+}
+
+spaces! {
+    Member = 1, "member", "Members of the tenant.";
+    Account = 2, "account", "Service accounts and agents.";
+    Credential = 3, "credential", "Verifiers of credentials.";
+    CredentialOf = 4, "credential-of", "Which credentials a principal has: key is principal id, then credential id.";
+    Binding = 5, "binding", "Role bindings: key is principal id, then binding id.";
+    Policy = 6, "policy", "Policies of the tenant; guardrails on the platform's plane.";
+    Mount = 7, "mount", "Mounted secret engines, by name.";
+    Secret = 8, "secret", "A secret's metadata: key is mount id, then path.";
+    SecretVersion = 9, "secret-version", "A secret's versions: key is mount id, path, NUL, version.";
+    Idempotency = 10, "idempotency", "Answers to requests with an Idempotency-Key.";
+    Operator = 11, "operator", "Operators, on the platform's plane.";
+    Usage = 12, "usage", "Derived facts such as a credential's last use.";
+}
+
+/// A stored record: sealed bytes and the version that they are sealed under.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Grows by one with each write of the key.
+    pub version: u64,
+    /// What `bailiwick-seal` made.
+    pub sealed: Vec<u8>,
+}
+
+/// How many records each space of a tenant holds. Kept by the store with the commit that changes it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Counts(std::collections::BTreeMap<Space, u64>);
+
+impl Counts {
+    /// Records in a space.
+    pub fn of(&self, space: Space) -> u64 {
+        self.0.get(&space).copied().unwrap_or(0)
+    }
+
+    /// One more.
+    pub fn add(&mut self, space: Space) {
+        let count = self.0.entry(space).or_insert(0);
+        *count = count.saturating_add(1);
+    }
+
+    /// One less.
+    pub fn remove(&mut self, space: Space) {
+        let count = self.0.entry(space).or_insert(0);
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            self.0.remove(&space);
+        }
+    }
+
+    /// Nothing left, after an erasure.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// For the adapter's header row: (space number, count as LEB128) pairs.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.0.len() * 3);
+        for (space, count) in &self.0 {
+            out.push(space.number());
+            let mut rest = *count;
+            while rest >= 0x80 {
+                out.push((rest & 0x7f) as u8 | 0x80);
+                rest >>= 7;
+            }
+            out.push((rest & 0x7f) as u8);
+        }
+        out
+    }
+
+    /// The reverse of [`Counts::to_bytes`]; `None` if the bytes are damaged.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut counts = std::collections::BTreeMap::new();
+        let mut rest = bytes.iter();
+        while let Some(number) = rest.next() {
+            let space = Space::from_number(*number)?;
+            let (mut count, mut shift) = (0u64, 0u32);
+            loop {
+                let byte = *rest.next()?;
+                count |= u64::from(byte & 0x7f).checked_shl(shift)?;
+                if byte & 0x80 == 0 {
+                    break;
+                }
+                shift += 7;
+            }
+            counts.insert(space, count);
+        }
+        Some(Self(counts))
+    }
+}
+
+/// A tenant's one row: the point at which its commits are put in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    /// The tenant, or [`TenantId::PLATFORM`].
+    pub tenant: TenantId,
+    /// Its slug. Unique over all tenants that ever were.
+    pub slug: String,
+    /// A number that only the layers above understand (active, suspended, …).
+    pub state: u8,
+    /// Grows with every security-relevant change.
+    pub epoch: u64,
+    /// The ledger's size and right edge.
+    pub ledger: CompactRange,
+    /// Records per space.
+    pub counts: Counts,
+    /// What the layers above keep with the tenant (wrapped keys, quotas, …). Opaque here.
+    pub meta: Vec<u8>,
+    /// Grows by one with each write of `meta`.
+    pub meta_version: u64,
+}
+
+/// A ledger entry as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredEntry {
+    /// Its place in the tenant's ledger.
+    pub index: u64,
+    /// The leaf hash over its canonical bytes.
+    pub leaf: Hash,
+    /// The sealed canonical bytes; empty once the tenant was erased.
+    pub sealed: Vec<u8>,
+}
+
+/// A name below a prefix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Child {
+    /// The name's bytes; a folder's ends in `/`.
+    pub name: Vec<u8>,
+}
+
+/// How many tenants there are in each state.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Totals {
+    /// (state, tenants)
+    pub by_state: Vec<(u8, u64)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_round_trip() {
+        let mut counts = Counts::default();
+        for _ in 0..300 {
+            counts.add(Space::Secret);
+        }
+        counts.add(Space::Member);
+        assert_eq!(Counts::from_bytes(&counts.to_bytes()), Some(counts.clone()));
+        counts.remove(Space::Member);
+        assert_eq!(counts.of(Space::Member), 0);
+        assert_eq!(Counts::from_bytes(&[99, 1]), None);
+        assert_eq!(Counts::from_bytes(&[8, 0x80]), None);
+    }
+}
