@@ -8,12 +8,14 @@
 //! No secret material, ever: not in `detail`, not in `resource`. No index: the store numbers entries, the tree binds
 //! the number.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use bailiwick_types::{Random, Timestamp};
 use data_encoding::BASE64;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::canonical;
 use crate::tree::{Hash, leaf_hash};
 
 /// The longest entry, in bytes.
@@ -163,6 +165,15 @@ pub enum EntryError {
     Salt,
 }
 
+/// What [`Entry::check`] tells of an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checked<'a> {
+    /// Whose ledger it is of.
+    pub tenant: Cow<'a, str>,
+    /// When it happened.
+    pub time: Timestamp,
+}
+
 /// Fresh salt for an entry.
 pub fn salt(random: &dyn Random) -> String {
     let mut bytes = [0; 16];
@@ -196,13 +207,24 @@ impl Entry {
         Ok(entry)
     }
 
+    /// Checks canonical bytes as [`parse`](Self::parse) does, without building the entry.
+    ///
+    /// # Errors
+    /// [`EntryError`], the same as `parse`.
+    pub fn check(bytes: &[u8]) -> Result<Checked<'_>, EntryError> {
+        match canonical::entry(bytes) {
+            Some((tenant, time)) => Ok(Checked { tenant, time }),
+            None => Err(Self::parse(bytes).err().unwrap_or(EntryError::NotCanonical)),
+        }
+    }
+
     /// The entry's leaf hash.
     pub fn leaf_hash(&self) -> Hash {
         leaf_hash(&self.canonical())
     }
 }
 
-fn is_salt(text: &str) -> bool {
+pub(crate) fn is_salt(text: &str) -> bool {
     let mut bytes = [0; 18];
     text.len() == 24 && BASE64.decode_mut(text.as_bytes(), &mut bytes) == Ok(16)
 }

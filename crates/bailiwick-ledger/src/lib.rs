@@ -8,11 +8,16 @@
 //! # Deliberately absent
 //! No I/O, no async, no clock, no randomness, no private keys, no storage.
 
+mod canonical;
 pub mod checkpoint;
 pub mod entry;
+pub mod export;
 pub mod note;
 mod proof;
 mod tree;
+
+#[cfg(test)]
+mod testing;
 
 pub use checkpoint::Checkpoint;
 pub use entry::Entry;
