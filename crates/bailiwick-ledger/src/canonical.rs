@@ -188,12 +188,13 @@ fn timestamp(text: &str) -> Option<Timestamp> {
     if let Some(time) = common_timestamp(text.as_bytes()) {
         return Some(time);
     }
-    // The rest are times before year 0, and texts that are no times at all.
+    // The rest are times before year 0 or at the far end of time, and texts that are no times at all.
     let time: Timestamp = text.parse().ok()?;
     (time.to_string() == text).then_some(time)
 }
 
-/// A time of the years 0 to 9999, which all have the form `2023-11-14T22:13:20.123Z`.
+/// A time of the years 0 to 9998, which all have the form `2023-11-14T22:13:20.123Z`. (`Timestamp` ends somewhere in
+/// the last days of 9999.)
 fn common_timestamp(text: &[u8]) -> Option<Timestamp> {
     let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', i1, i2, b':', s1, s2, b'.', f1, f2, f3, b'Z'] =
         *text
@@ -212,7 +213,7 @@ fn common_timestamp(text: &[u8]) -> Option<Timestamp> {
         1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
         _ => return None,
     };
-    if day < 1 || day > days_in_month || hour > 23 || minute > 59 || second > 59 {
+    if year > 9_998 || day < 1 || day > days_in_month || hour > 23 || minute > 59 || second > 59 {
         return None;
     }
     // Days since 1970-01-01, with years that start in March so that the leap day comes last.

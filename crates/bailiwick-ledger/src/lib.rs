@@ -9,6 +9,7 @@
 //! No I/O, no async, no clock, no randomness, no private keys, no storage.
 
 mod canonical;
+pub mod certificate;
 pub mod checkpoint;
 pub mod entry;
 pub mod export;

@@ -1,9 +1,12 @@
 //! What tests share: RFC 9162 word for word, a store that keeps what a real one keeps, and a signer.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use bailiwick_types::Timestamp;
+use data_encoding::BASE64;
 
+use crate::entry::{Actor, ActorKind, Decision, Entry, EntryResource, V1};
 use crate::note::{NoteSigner, VerifierKey};
 use crate::tree::{CompactRange, Hash, leaf_hash};
 use crate::{LeafRange, consistency_ranges, empty_root, inclusion_ranges, node_hash, range_hash, stored_runs};
@@ -171,3 +174,47 @@ impl Dice {
         (self.next() % n as u64) as usize
     }
 }
+
+/// An entry with every field, and strings that JSON has to escape.
+pub(crate) fn full_entry() -> Entry {
+    Entry {
+        v: V1,
+        tenant: TENANT.to_owned(),
+        time: Timestamp::from_unix_ms(1_769_860_800_123),
+        request: "req_0123456789abcdefghjkmnpqrs".to_owned(),
+        actor: Actor {
+            kind: ActorKind::Agent,
+            id: Some("acc_1".to_owned()),
+            credential: Some("key_1".to_owned()),
+            operator: Some("opr_1".to_owned()),
+        },
+        source: Some("192.0.2.7".to_owned()),
+        door: "vault".to_owned(),
+        action: "secret:reveal".to_owned(),
+        resource: EntryResource { kind: "Secret".to_owned(), id: "kv/a \"b\"\\\u{e9}".to_owned(), version: Some(3) },
+        decision: Decision::Allow,
+        policies: vec!["isolation".to_owned(), "p/1".to_owned()],
+        outcome: "invalid".to_owned(),
+        code: Some("cas_required".to_owned()),
+        detail: [("a", "1\n2\t\u{1}\u{1f}\u{8}\u{c}\r"), ("b\"", "")].map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+        salt: BASE64.encode(&[9; 16]),
+    }
+}
+
+/// An entry with no field that can be left out.
+pub(crate) fn bare_entry() -> Entry {
+    Entry {
+        actor: Actor { kind: ActorKind::Anonymous, id: None, credential: None, operator: None },
+        source: None,
+        resource: EntryResource { kind: "Ledger".to_owned(), id: String::new(), version: None },
+        decision: Decision::None,
+        policies: Vec::new(),
+        outcome: "ok".to_owned(),
+        code: None,
+        detail: BTreeMap::new(),
+        ..full_entry()
+    }
+}
+
+/// The tenant of these entries.
+pub(crate) const TENANT: &str = "ten_0w3ge1r70w3ge1r70w3ge1r70w";
