@@ -1,0 +1,90 @@
+//! Roles, bindings, policies; and guardrails, which are the platform's policies.
+
+use bailiwick_types::api::policy::{
+    Binding, CheckRequest, CheckResult, CreateBinding, CreatePolicy, Policy, PutPolicy, Role,
+};
+use bailiwick_types::api::{Done, Page};
+
+use super::tenant::Tenant;
+use crate::call::Call;
+use crate::path::Path;
+
+/// One policy or guardrail.
+#[derive(Debug, Clone)]
+pub struct PolicyRoutes {
+    pub(crate) path: Path,
+}
+
+impl PolicyRoutes {
+    /// Shows it.
+    pub fn show(&self) -> Call<Policy> {
+        Call::get(self.path.clone())
+    }
+
+    /// Creates or replaces it.
+    pub fn put(&self, body: &PutPolicy) -> Call<Policy> {
+        Call::put(self.path.clone()).json(body)
+    }
+
+    /// Deletes it.
+    pub fn delete(&self) -> Call<Done> {
+        Call::delete(self.path.clone())
+    }
+}
+
+impl Tenant {
+    /// The shipped roles.
+    pub fn roles(&self) -> Call<Page<Role>> {
+        Call::get(self.at("/roles"))
+    }
+
+    /// One role.
+    pub fn role(&self, role: &str) -> Call<Role> {
+        Call::get(self.at("/roles").segment(role))
+    }
+
+    /// The role bindings. Filter: `principal`.
+    pub fn bindings(&self) -> Call<Page<Binding>> {
+        Call::get(self.at("/bindings"))
+    }
+
+    /// Gives a role to a principal.
+    pub fn create_binding(&self, body: &CreateBinding) -> Call<Binding> {
+        Call::post(self.at("/bindings")).json(body)
+    }
+
+    /// One binding.
+    pub fn binding(&self, binding: &str) -> Call<Binding> {
+        Call::get(self.at("/bindings").segment(binding))
+    }
+
+    /// Takes a role back.
+    pub fn delete_binding(&self, binding: &str) -> Call<Done> {
+        Call::delete(self.at("/bindings").segment(binding))
+    }
+
+    /// The tenant's policies.
+    pub fn policies(&self) -> Call<Page<Policy>> {
+        Call::get(self.at("/policies"))
+    }
+
+    /// Creates a policy; refused if the name is taken.
+    pub fn create_policy(&self, body: &CreatePolicy) -> Call<Policy> {
+        Call::post(self.at("/policies")).json(body)
+    }
+
+    /// One policy.
+    pub fn policy(&self, name: &str) -> PolicyRoutes {
+        PolicyRoutes { path: self.at("/policies").segment(name) }
+    }
+
+    /// Decides a hypothetical request.
+    pub fn check_policy(&self, body: &CheckRequest) -> Call<CheckResult> {
+        Call::post(self.at("/policies:check")).json(body)
+    }
+
+    /// The Cedar schema, as text.
+    pub fn policy_schema(&self) -> Call<String> {
+        Call::get(self.at("/policies:schema"))
+    }
+}

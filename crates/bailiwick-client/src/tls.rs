@@ -1,0 +1,73 @@
+//! Whom to trust, and with which cryptography.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bailiwick_types::Random;
+use rustls::crypto::CryptoProvider;
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+
+use crate::error::ClientError;
+
+/// Where systems keep the authorities that they trust.
+const SYSTEM_BUNDLES: &[&str] = &[
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// The TLS settings: the system's authorities, or exactly those of `ca_file`.
+pub(crate) fn config(ca_file: Option<&Path>, provider: Arc<CryptoProvider>) -> Result<TlsConfig, ClientError> {
+    let (file, is_chosen) = match ca_file {
+        Some(file) => (file.to_owned(), true),
+        None => (system_bundle()?, false),
+    };
+    let certificates = read(&file).map_err(|reason| ClientError::Setup {
+        message: format!("cannot use `{}` as certificate authorities: {reason}", file.display()),
+        hint: if is_chosen { "give a PEM file with at least one certificate" } else { "name one with --ca-file" },
+    })?;
+    Ok(TlsConfig::builder()
+        .unversioned_rustls_crypto_provider(provider)
+        .root_certs(RootCerts::new_with_certs(&certificates))
+        .build())
+}
+
+fn system_bundle() -> Result<PathBuf, ClientError> {
+    SYSTEM_BUNDLES.iter().map(PathBuf::from).find(|path| path.is_file()).ok_or_else(|| ClientError::Setup {
+        message: "this system has no list of trusted certificate authorities".to_owned(),
+        hint: "name one with --ca-file",
+    })
+}
+
+fn read(file: &Path) -> Result<Vec<Certificate<'static>>, String> {
+    let pem = std::fs::read(file).map_err(|error| error.to_string())?;
+    let mut found = Vec::new();
+    for item in parse_pem(&pem) {
+        match item {
+            Ok(PemItem::Certificate(certificate)) => found.push(certificate),
+            Ok(_) => {}
+            Err(_) => return Err("it is not PEM".to_owned()),
+        }
+    }
+    if found.is_empty() { Err("it holds no certificate".to_owned()) } else { Ok(found) }
+}
+
+/// The cryptography: `aws-lc-rs`, as everywhere.
+pub(crate) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+/// The TLS library's generator.
+pub(crate) struct TlsRandom(pub(crate) Arc<CryptoProvider>);
+
+impl Random for TlsRandom {
+    fn fill(&self, out: &mut [u8]) {
+        if self.0.secure_random.fill(out).is_err() {
+            // Only names requests and spreads retries. Repeated bytes are caught by the server: an `Idempotency-Key`
+            // seen with another request is refused, not confused.
+            out.fill(0);
+        }
+    }
+}
