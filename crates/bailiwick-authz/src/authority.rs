@@ -1,0 +1,396 @@
+//! The one evaluation: may this principal do this to that?
+//!
+//! Three layers are evaluated together: what ships (`isolation`, `self-service`, roles), the operator's guardrails,
+//! the tenant's policies. Any `forbid` wins over any `permit`; no `permit` is a no.
+//!
+//! # Invariants
+//! - INV-AUTHORITY-1: the shipped `isolation` rule is part of every evaluation.
+//! - INV-AUTHORITY-2: what does not fit (an action of the other plane, a resource of another kind than the action's, a
+//!   policy that fails to evaluate) is denied, and the decision says so.
+//! - INV-AUTHORITY-3: what a tenant wrote is never evaluated for an operator.
+//! - INV-AUTHORITY-4: a decision is a function of policies, principal, action, resource and context; caches only
+//!   remember it, and they remember the facts that they were filled from.
+//!
+//! # Deliberately absent
+//! No way to add a policy later: a change is a new epoch, and a new epoch is a new `Authority`. No state shared between
+//! two of them.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bailiwick_types::{Action, Plane, Resource, ResourceKind, TenantId, Timestamp};
+use cedar_policy::{Authorizer, Context, Entities, PolicySet, Request};
+
+use crate::cache::Cache;
+use crate::compile::{self, CompiledPolicy, Layer, Statement};
+use crate::entities::{self, Subject};
+use crate::principal::{PrincipalFacts, PrincipalKind};
+use crate::roles::{self, LinkedRole};
+use crate::slice::{Asked, Index, Scope};
+
+/// What policies may see of a request besides who, what and which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestContext {
+    /// The moment of the request.
+    pub now: Timestamp,
+    /// Where it came from, if the door knows.
+    pub source: Option<IpAddr>,
+    /// The door it came through, such as `api`.
+    pub door: &'static str,
+}
+
+/// What the policy said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// Yes or no.
+    pub allowed: bool,
+    /// The ids of the policies that determined it, sorted: the permits of a yes, the forbids of a no. Empty if nothing
+    /// permitted it, or if it was denied because of an error.
+    pub determining: Vec<String>,
+    /// What could not be evaluated, sorted. Any error makes it a no.
+    pub errors: Vec<String>,
+}
+
+impl Decision {
+    /// A no because the question itself is wrong.
+    pub(crate) fn fault(message: &str) -> Self {
+        Self { allowed: false, determining: Vec::new(), errors: vec![message.to_owned()] }
+    }
+}
+
+/// A decision with how it came about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// What the policy said.
+    pub decision: Decision,
+    /// How many policies have a scope that matches the request.
+    pub candidates: usize,
+    /// How many policies there are.
+    pub total: usize,
+}
+
+/// Everything that decides for one tenant (or for the platform) in one epoch. Cheap to build, shared by all requests.
+#[derive(Debug)]
+pub struct Authority {
+    /// Shipped policies and guardrails first, the tenant's after them.
+    statements: Vec<Statement>,
+    /// Where the tenant's begin.
+    own_from: usize,
+    /// What applies to everybody: shipped policies and guardrails.
+    above: Index,
+    /// What the tenant wrote.
+    own: Index,
+    bound_to: Option<TenantId>,
+    serial: AtomicU64,
+    hasher: RandomState,
+    principals: Cache<String, Arc<Known>>,
+    slices: Cache<(u64, Candidates), Arc<Slice>>,
+    decisions: Cache<u64, Arc<Remembered>>,
+}
+
+const PRINCIPALS_MAX: usize = 1_024;
+const SLICES_MAX: usize = 512;
+const DECISIONS_MAX: usize = 8_192;
+
+/// A principal, prepared. Good for exactly the facts that it was made from.
+#[derive(Debug)]
+struct Known {
+    /// Tells the cached work for these facts from that for others of the same id.
+    serial: u64,
+    facts: PrincipalFacts,
+    subject: Subject,
+    roles: Vec<LinkedRole>,
+    scopes: Vec<Scope>,
+}
+
+/// The policies whose scope matches a request: of the authority, and of the principal's roles.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Candidates {
+    statements: Vec<usize>,
+    roles: Vec<usize>,
+}
+
+/// A policy set, ready for Cedar.
+#[derive(Debug)]
+struct Slice {
+    policies: PolicySet,
+    reads_context: bool,
+}
+
+/// A decision that did not depend on the context, with all that it did depend on.
+#[derive(Debug)]
+struct Remembered {
+    serial: u64,
+    action: Action,
+    tenant: TenantId,
+    resource: Resource,
+    decision: Arc<Decision>,
+}
+
+impl Authority {
+    /// The shipped policies with these guardrails and these policies of one tenant.
+    pub fn new(guardrails: &[Arc<CompiledPolicy>], policies: &[Arc<CompiledPolicy>]) -> Self {
+        let mut statements = compile::shipped().to_vec();
+        // By the policy's own layer, not by the list that it came in: a tenant's policy never becomes a guardrail.
+        let of = |layer| {
+            let documents = guardrails.iter().chain(policies).filter(move |policy| policy.layer() == layer);
+            documents.flat_map(|policy| policy.statements().iter().cloned())
+        };
+        statements.extend(of(Layer::Guardrail));
+        let own_from = statements.len();
+        statements.extend(of(Layer::Tenant));
+
+        let (mut above, mut own) = (Index::default(), Index::default());
+        for (at, statement) in statements.iter().enumerate() {
+            let index = if at < own_from { &mut above } else { &mut own };
+            index.insert(at, &statement.scope);
+        }
+        Self {
+            statements,
+            own_from,
+            above,
+            own,
+            bound_to: None,
+            serial: AtomicU64::new(0),
+            hasher: RandomState::new(),
+            principals: Cache::new(PRINCIPALS_MAX),
+            slices: Cache::new(SLICES_MAX),
+            decisions: Cache::new(DECISIONS_MAX),
+        }
+    }
+
+    /// The same, but it denies whatever a principal of another tenant asks: a second fence against asking the wrong
+    /// authority.
+    #[must_use]
+    pub fn bound_to(self, tenant: TenantId) -> Self {
+        Self { bound_to: Some(tenant), ..self }
+    }
+
+    /// May `principal` do `action` to `resource` of `resource_tenant`?
+    pub fn decide(
+        &self,
+        principal: &PrincipalFacts,
+        action: Action,
+        resource: &Resource,
+        resource_tenant: TenantId,
+        context: &RequestContext,
+    ) -> Decision {
+        Decision::clone(&self.consult(principal, action, resource, resource_tenant, context))
+    }
+
+    /// [`Authority::decide`] without copying the answer.
+    pub(crate) fn consult(
+        &self,
+        principal: &PrincipalFacts,
+        action: Action,
+        resource: &Resource,
+        tenant: TenantId,
+        context: &RequestContext,
+    ) -> Arc<Decision> {
+        let known = match self.admit(principal, action, resource, tenant) {
+            Ok(known) => known,
+            Err(fault) => return Arc::new(Decision::fault(fault)),
+        };
+        let key = self.hasher.hash_one((
+            known.serial,
+            action,
+            tenant,
+            (resource.kind, &resource.id, &resource.parents, &resource.tags),
+        ));
+        let is_same = |entry: &Arc<Remembered>| {
+            entry.serial == known.serial
+                && entry.action == action
+                && entry.tenant == tenant
+                && entry.resource == *resource
+        };
+        if let Some(entry) = self.decisions.find(&key, is_same) {
+            return entry.decision.clone();
+        }
+
+        let Ok(subject) = entities::resource(resource, tenant, principal) else {
+            return Arc::new(Decision::fault("the resource's attributes cannot be evaluated"));
+        };
+        let asked = Asked { principal: &known.subject, action, resource: &subject };
+        let Some(slice) = self.slice(&known, &asked) else {
+            return Arc::new(Decision::fault("the policy set cannot be built"));
+        };
+        let decision = Arc::new(evaluate(&known, &subject, action, &slice, context));
+        if !slice.reads_context {
+            let resource = resource.clone();
+            let entry = Remembered { serial: known.serial, action, tenant, resource, decision: decision.clone() };
+            self.decisions.insert(key, Arc::new(entry));
+        }
+        decision
+    }
+
+    /// The same decision from the whole set of policies: no slicing, no caches. Slow; for explanations, and to check
+    /// the other way against.
+    pub fn decide_full(
+        &self,
+        principal: &PrincipalFacts,
+        action: Action,
+        resource: &Resource,
+        resource_tenant: TenantId,
+        context: &RequestContext,
+    ) -> Explanation {
+        let known = self.check(principal, action, resource, resource_tenant).and_then(|()| self.know(principal));
+        let known = match known {
+            Ok(known) => known,
+            Err(fault) => return Explanation { decision: Decision::fault(fault), candidates: 0, total: 0 },
+        };
+        let Ok(subject) = entities::resource(resource, resource_tenant, principal) else {
+            let decision = Decision::fault("the resource's attributes cannot be evaluated");
+            return Explanation { decision, candidates: 0, total: 0 };
+        };
+        let asked = Asked { principal: &known.subject, action, resource: &subject };
+        let candidates = self.candidates(&known, &asked);
+        let all = Candidates {
+            statements: (0..self.statements.len()).filter(|at| self.applies_to(principal.kind, *at)).collect(),
+            roles: (0..known.roles.len()).collect(),
+        };
+        let decision = match self.build(&known, &all) {
+            Some(slice) => evaluate(&known, &subject, action, &slice, context),
+            None => Decision::fault("the policy set cannot be built"),
+        };
+        Explanation {
+            decision,
+            candidates: candidates.statements.len() + candidates.roles.len(),
+            total: all.statements.len() + all.roles.len(),
+        }
+    }
+
+    /// Whether the question makes sense at all. What the schema says about well-formed requests is checked here,
+    /// because requests are not validated against the schema one by one.
+    fn check(
+        &self,
+        principal: &PrincipalFacts,
+        action: Action,
+        resource: &Resource,
+        tenant: TenantId,
+    ) -> Result<(), &'static str> {
+        let is_operator = principal.kind == PrincipalKind::Operator;
+        if is_operator != principal.tenant.is_platform() {
+            return Err("an operator is in no tenant, and everybody else is in one");
+        }
+        if self.bound_to.is_some_and(|bound| bound != principal.tenant) {
+            return Err("the principal is not of the tenant that this authority decides for");
+        }
+        if is_operator != (action.plane() == Plane::Platform) {
+            return Err("the action is of the other plane");
+        }
+        if resource.kind != action.resource() {
+            return Err("the action does not act on that kind of thing");
+        }
+        if tenant.is_platform() != (entities::plane_of(resource.kind) == Plane::Platform) {
+            return Err("things of a tenant are in a tenant, and those of the platform are not");
+        }
+        if resource.kind == ResourceKind::Tenant && resource.id != entities::tenant_id(tenant) {
+            return Err("a tenant is in no other tenant");
+        }
+        if entities::is_itself(principal, resource) && principal.tenant != tenant {
+            return Err("one principal cannot be in two tenants");
+        }
+        Ok(())
+    }
+
+    /// [`Authority::check`], then the principal prepared, remembered from earlier requests.
+    fn admit(
+        &self,
+        principal: &PrincipalFacts,
+        action: Action,
+        resource: &Resource,
+        tenant: TenantId,
+    ) -> Result<Arc<Known>, &'static str> {
+        self.check(principal, action, resource, tenant)?;
+        // Never by the id alone: what is remembered must be about these very facts.
+        if let Some(known) = self.principals.find(principal.id.as_str(), |known| known.facts == *principal) {
+            return Ok(known);
+        }
+        let known = self.know(principal)?;
+        self.principals.insert(principal.id.clone(), known.clone());
+        Ok(known)
+    }
+
+    fn know(&self, facts: &PrincipalFacts) -> Result<Arc<Known>, &'static str> {
+        let subject = entities::principal(facts).map_err(|_| "the principal's attributes cannot be evaluated")?;
+        let roles = roles::linked(facts, &subject.uid);
+        let scopes = roles.iter().map(|role| Scope::of(role.policy())).collect();
+        let serial = self.serial.fetch_add(1, Ordering::Relaxed);
+        Ok(Arc::new(Known { serial, facts: facts.clone(), subject, roles, scopes }))
+    }
+
+    /// INV-AUTHORITY-3: an operator is judged by what is above the tenants only.
+    fn applies_to(&self, kind: PrincipalKind, statement: usize) -> bool {
+        kind != PrincipalKind::Operator || statement < self.own_from
+    }
+
+    fn candidates(&self, known: &Known, asked: &Asked<'_>) -> Candidates {
+        let scope_of = |at: usize| self.statements.get(at).map(|statement| &statement.scope);
+        let mut statements = self.above.find(asked, scope_of);
+        let own = self.own.find(asked, scope_of);
+        statements.extend(own.into_iter().filter(|at| self.applies_to(known.facts.kind, *at)));
+        let matching = known.scopes.iter().enumerate().filter(|(_, scope)| scope.matches(asked));
+        Candidates { statements, roles: matching.map(|(at, _)| at).collect() }
+    }
+
+    fn slice(&self, known: &Known, asked: &Asked<'_>) -> Option<Arc<Slice>> {
+        let key = (known.serial, self.candidates(known, asked));
+        if let Some(slice) = self.slices.find(&key, |_| true) {
+            return Some(slice);
+        }
+        let slice = Arc::new(self.build(known, &key.1)?);
+        self.slices.insert(key, slice.clone());
+        Some(slice)
+    }
+
+    /// `None` if two policies have one id. Names are unique, so this is a bug, and then nothing is allowed.
+    fn build(&self, known: &Known, candidates: &Candidates) -> Option<Slice> {
+        let mut slice = Slice { policies: PolicySet::new(), reads_context: false };
+        for at in &candidates.statements {
+            let statement = self.statements.get(*at)?;
+            slice.reads_context |= statement.reads_context;
+            slice.policies.add(statement.policy.clone()).ok()?;
+        }
+        for at in &candidates.roles {
+            // No shipped role reads the context; a test says so.
+            known.roles.get(*at)?.add_to(&mut slice.policies).ok()?;
+        }
+        Some(slice)
+    }
+}
+
+fn evaluate(known: &Known, resource: &Subject, action: Action, slice: &Slice, context: &RequestContext) -> Decision {
+    let Some((action_uid, action_entity)) = entities::action(action) else {
+        return Decision::fault("the action is not in the table");
+    };
+    let context = if slice.reads_context { entities::context(context) } else { Some(Context::empty()) };
+    let Some(context) = context else {
+        return Decision::fault("the request's context cannot be evaluated");
+    };
+    // A principal that acts on itself is one entity, and the resource's form of it says everything.
+    let principal = (known.subject.uid != resource.uid).then(|| known.subject.entity.clone());
+    let all = [resource.entity.clone(), action_entity.clone()].into_iter().chain(principal);
+    let Ok(all) = Entities::from_entities(all, None) else {
+        return Decision::fault("the containers of the resource form a circle");
+    };
+    let Ok(request) = Request::new(known.subject.uid.clone(), action_uid.clone(), resource.uid.clone(), context, None)
+    else {
+        return Decision::fault("the request cannot be evaluated");
+    };
+
+    let response = Authorizer::new().is_authorized(&request, &slice.policies, &all);
+    let mut errors: Vec<String> = response.diagnostics().errors().map(ToString::to_string).collect();
+    errors.sort_unstable();
+    let is_allow = response.decision() == cedar_policy::Decision::Allow;
+    // Cedar skips a policy that fails to evaluate. Skipping a forbid would allow what it was written against.
+    let allowed = is_allow && errors.is_empty();
+    let mut determining: Vec<String> = response.diagnostics().reason().map(ToString::to_string).collect();
+    determining.sort_unstable();
+    if is_allow && !allowed {
+        determining.clear();
+    }
+    Decision { allowed, determining, errors }
+}
