@@ -1,0 +1,328 @@
+//! `cargo xtask bench`: Bailiwick and a real `bao server` side by side, on this machine, in alternation.
+//!
+//! # How a number comes about
+//! - Both servers run for the whole measurement; only one is under load at a time. Rounds alternate, and every second
+//!   round begins with the other side, so a machine that slows down with time slows both alike.
+//! - Each run is a process of its own (see [`load`]), with a warm-up that is not counted.
+//! - One wrong answer anywhere ends the benchmark: a fast refusal is not a result.
+//! - Controls: one server against itself (its ratio should be 1.00, and how far it is from that is the noise of every
+//!   other ratio), and the generator against a server that does nothing (no result may come near that).
+//!
+//! # Deliberately absent
+//! Retries of runs that look bad, and outlier removal. Noise is reported next to the numbers, not removed from them.
+
+pub(crate) mod load;
+mod machine;
+mod proc;
+mod report;
+pub(crate) mod respond;
+mod side;
+mod stats;
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+use crate::failure::{Context, Failure, Outcome};
+use crate::http::Client;
+use crate::server::{Server, free_address};
+use crate::{setup, shell};
+use load::{Plan, Request, Run, Until};
+use report::{Level, Report, Row};
+use side::{Bailiwick, OpenBao, Side, Tenant};
+
+/// Flags of `bench`.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Short runs and few tenants: whether it works, not what it measures
+    #[arg(long)]
+    quick: bool,
+    /// Length of one run, warm-up not counted [default: 10, quick: 2]
+    #[arg(long)]
+    seconds: Option<u64>,
+    /// Runs of each side for each row [default: 5, quick: 2]
+    #[arg(long)]
+    runs: Option<usize>,
+    /// Numbers of tenants at which memory and restart are measured [default: 0,1000,5000, quick: 0,200]
+    #[arg(long, value_delimiter = ',')]
+    tenants: Option<Vec<u64>>,
+    /// Measure only these
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Part>,
+    /// Measure only this side
+    #[arg(long, value_enum)]
+    side: Option<Which>,
+    /// Write the report to this file too; between `<!-- results -->` and `<!-- /results -->` when it has these lines
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// KV v2 reads and writes, with each tenant's own credential
+    Kv,
+    /// The cheapest request of each side, and the generator's own ceiling
+    Ceiling,
+    /// Tenants created per second
+    Creation,
+    /// Memory and restart time as the number of tenants grows
+    Growth,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Which {
+    Openbao,
+    Bailiwick,
+}
+
+/// Tenants that the reads and writes go around.
+const TENANTS: u64 = 200;
+const CONNECTIONS: usize = 64;
+
+/// What all measurements share.
+struct Bench {
+    home: PathBuf,
+    generator: PathBuf,
+    bailiwick: Option<PathBuf>,
+    openbao: Option<PathBuf>,
+    window: Duration,
+    runs: usize,
+}
+
+type Sides = Vec<Box<dyn Side>>;
+
+/// Measures, and prints the report.
+pub(crate) fn bench(options: &Options) -> Outcome {
+    let bench = Bench::prepare(options)?;
+    let wants = |part: Part| options.only.is_empty() || options.only.contains(&part);
+    let mut report = Report::new(&bench)?;
+    if wants(Part::Kv) || wants(Part::Ceiling) {
+        let sides = bench.launch("kv")?;
+        report.names = sides.iter().map(|side| side.name().to_owned()).collect();
+        if wants(Part::Kv) {
+            bench.kv(&sides, &mut report)?;
+        }
+        if wants(Part::Ceiling) {
+            bench.ceiling(&sides, &mut report)?;
+        }
+    }
+    if wants(Part::Creation) {
+        let sides = bench.launch("creation")?;
+        report.names = sides.iter().map(|side| side.name().to_owned()).collect();
+        bench.creation(&sides, &mut report)?;
+    }
+    if wants(Part::Growth) {
+        let levels = options.tenants.clone().unwrap_or(if options.quick { vec![0, 200] } else { vec![0, 1000, 5000] });
+        let mut sides = bench.launch("growth")?;
+        report.names = sides.iter().map(|side| side.name().to_owned()).collect();
+        bench.growth(&mut sides, &levels, &mut report)?;
+    }
+    let text = report.markdown();
+    println!("\n{text}");
+    if let Some(file) = &options.out {
+        report::write(file, &text)?;
+    }
+    fs::remove_dir_all(&bench.home).context(bench.home.display())
+}
+
+impl Bench {
+    fn prepare(options: &Options) -> Outcome<Self> {
+        let wants = |side: Which| options.side.is_none_or(|only| only == side);
+        let target = shell::target_dir()?;
+        let release = target.join("release");
+        let mut build = shell::cargo();
+        build.args(["build", "--release", "--package=xtask"]);
+        if wants(Which::Bailiwick) {
+            build.arg("--package=bailiwick-cli");
+        }
+        shell::run(&mut build)?;
+        // Next to the build, not in /tmp: that may be memory, where an fsync costs nothing.
+        let home = target.join("xtask").join(format!("bench-{}", std::process::id()));
+        fs::create_dir_all(&home).context(home.display())?;
+        let seconds = options.seconds.unwrap_or(if options.quick { 2 } else { 10 });
+        Ok(Self {
+            home,
+            generator: release.join("xtask"),
+            bailiwick: wants(Which::Bailiwick).then(|| release.join("bailiwick")),
+            openbao: if wants(Which::Openbao) { Some(setup::setup()?.bao()?) } else { None },
+            window: Duration::from_secs(seconds),
+            runs: options.runs.unwrap_or(if options.quick { 2 } else { 5 }),
+        })
+    }
+
+    /// Fresh servers, OpenBao first.
+    fn launch(&self, name: &str) -> Outcome<Sides> {
+        let mut sides: Sides = Vec::new();
+        if let Some(binary) = &self.openbao {
+            sides.push(Box::new(OpenBao::launch(binary, self.home.join(format!("{name}-openbao")))?));
+        }
+        if let Some(binary) = &self.bailiwick {
+            sides.push(Box::new(Bailiwick::launch(binary, self.home.join(format!("{name}-bailiwick")))?));
+        }
+        Ok(sides)
+    }
+
+    fn kv(&self, sides: &Sides, report: &mut Report) -> Outcome {
+        let mut tenants = Vec::new();
+        for side in sides {
+            println!("{}: {TENANTS} tenants with a credential and secrets", side.name());
+            let names = (0..TENANTS).map(|number| format!("tenant-{number}"));
+            tenants.push(names.map(|name| side.add_tenant(&name)).collect::<Outcome<Vec<Tenant>>>()?);
+        }
+        let around = |request: fn(&Tenant, usize) -> Request| {
+            let of_side = |tenants: &Vec<Tenant>| -> Vec<Vec<Request>> {
+                (0..5).flat_map(|number| tenants.iter().map(move |tenant| vec![request(tenant, number)])).collect()
+            };
+            tenants.iter().map(of_side).collect::<Vec<_>>()
+        };
+        let reads = around(Tenant::read);
+        report.rows.push(self.alternate("KV v2 read", sides, &reads, CONNECTIONS)?);
+        report.rows.push(self.alternate("KV v2 write", sides, &around(Tenant::write), CONNECTIONS)?);
+        // The last side is ours when we measure ourselves.
+        if let (Some(side), Some(units)) = (sides.last(), reads.last()) {
+            let plan = self.plan(side.as_ref(), units, CONNECTIONS)?;
+            let name = format!("{} against itself, KV v2 read", side.name());
+            report.control = Some(self.rounds(&name, &[plan.clone(), plan])?);
+        }
+        Ok(())
+    }
+
+    fn ceiling(&self, sides: &Sides, report: &mut Report) -> Outcome {
+        let units: Vec<_> = sides.iter().map(|side| vec![vec![side.ceiling()]]).collect();
+        let paths: Vec<String> = sides.iter().map(|side| format!("`{}`", side.ceiling().path)).collect();
+        let name = format!("bare HTTP: {}", paths.join(", "));
+        report.rows.push(self.alternate(&name, sides, &units, CONNECTIONS)?);
+        let idle = self.responder()?;
+        let plan = Plan {
+            address: idle.0,
+            pid: idle.1.pid(),
+            connections: CONNECTIONS,
+            until: self.until(),
+            first: 0,
+            units: vec![vec![Request::new("GET", "/")]],
+        };
+        let mut runs = Vec::new();
+        for _ in 0..self.runs {
+            runs.push(self.load(&plan)?);
+        }
+        report.generator = Some(runs);
+        Ok(())
+    }
+
+    fn responder(&self) -> Outcome<(SocketAddr, Server)> {
+        let address = free_address()?;
+        let mut command = Command::new(&self.generator);
+        command.arg("respond").arg(address.port().to_string());
+        let mut server = Server::start(&mut command, &self.home.join("responder.log"))?;
+        server.wait_until(|| Client::connect(address).is_ok())?;
+        Ok((address, server))
+    }
+
+    fn creation(&self, sides: &Sides, report: &mut Report) -> Outcome {
+        for connections in [CONNECTIONS, 4] {
+            let prefix = format!("at-{connections}");
+            let units: Vec<_> = sides.iter().map(|side| vec![side.creation(&prefix)]).collect();
+            let name = format!("tenants created, {connections} at a time");
+            report.rows.push(self.alternate(&name, sides, &units, connections)?);
+        }
+        Ok(())
+    }
+
+    fn growth(&self, sides: &mut Sides, levels: &[u64], report: &mut Report) -> Outcome {
+        let probes = sides.iter().map(|side| side.add_tenant("probe")).collect::<Outcome<Vec<Tenant>>>()?;
+        let mut grown = 0;
+        for level in levels {
+            // In four legs that alternate, for the same reason as everything else here.
+            let mut legs: Vec<Vec<Run>> = sides.iter().map(|_| Vec::new()).collect();
+            let per_leg = (level - grown).div_ceil(4);
+            while grown < *level {
+                let count = per_leg.min(level - grown);
+                for (side, legs) in sides.iter().zip(&mut legs) {
+                    let mut plan = self.plan(side.as_ref(), &[side.creation("grown")], CONNECTIONS)?;
+                    (plan.until, plan.first) = (Until::Count(count), grown);
+                    let run = self.load(&plan)?;
+                    println!("{}: {} tenants, {:.1}/s", side.name(), grown + count, run.rate);
+                    legs.push(run);
+                }
+                grown += count;
+            }
+            for ((side, probe), legs) in sides.iter_mut().zip(&probes).zip(legs) {
+                let level = self.level(side.as_mut(), probe, *level, legs)?;
+                println!("{}: {}", side.name(), level.line());
+                report.levels.push(level);
+            }
+        }
+        Ok(())
+    }
+
+    fn level(&self, side: &mut dyn Side, probe: &Tenant, tenants: u64, legs: Vec<Run>) -> Outcome<Level> {
+        let grown = machine::settled_memory(side.pid()?)?;
+        let mut restarts = Vec::new();
+        for _ in 0..self.runs.min(3) {
+            restarts.push(side.restart(probe)?.as_secs_f64());
+        }
+        let idle = machine::settled_memory(side.pid()?)?;
+        Ok(Level { side: side.name().to_owned(), tenants, legs, grown, idle, restarts })
+    }
+
+    /// One row: every side's units, in alternation.
+    fn alternate(&self, name: &str, sides: &Sides, units: &[Vec<Vec<Request>>], connections: usize) -> Outcome<Row> {
+        let plans = sides.iter().zip(units).map(|(side, units)| self.plan(side.as_ref(), units, connections));
+        self.rounds(name, &plans.collect::<Outcome<Vec<Plan>>>()?)
+    }
+
+    fn rounds(&self, name: &str, plans: &[Plan]) -> Outcome<Row> {
+        let mut columns: Vec<Vec<Run>> = plans.iter().map(|_| Vec::new()).collect();
+        let mut next: Vec<u64> = plans.iter().map(|plan| plan.first).collect();
+        for round in 0..self.runs {
+            let mut order: Vec<usize> = (0..plans.len()).collect();
+            if round % 2 == 1 {
+                order.reverse();
+            }
+            for index in order {
+                let (Some(plan), Some(column), Some(next)) =
+                    (plans.get(index), columns.get_mut(index), next.get_mut(index))
+                else {
+                    continue;
+                };
+                // A creation must not repeat a name, not even one whose answer a run did not wait for.
+                let run = self.load(&Plan { first: *next, ..plan.clone() }).context(name)?;
+                *next = run.next;
+                println!("{name}, round {}, side {}: {:.0}/s", round + 1, index + 1, run.rate);
+                column.push(run);
+            }
+        }
+        Ok(Row { name: name.to_owned(), connections: plans.first().map_or(0, |plan| plan.connections), columns })
+    }
+
+    fn until(&self) -> Until {
+        Until::Time { warm_up: self.window.div_f64(5.0), window: self.window }
+    }
+
+    fn plan(&self, side: &dyn Side, units: &[Vec<Request>], connections: usize) -> Outcome<Plan> {
+        let (address, pid, units) = (side.address(), side.pid()?, units.to_vec());
+        Ok(Plan { address, pid, connections, until: self.until(), first: 0, units })
+    }
+
+    fn load(&self, plan: &Plan) -> Outcome<Run> {
+        let file = self.home.join("plan.json");
+        fs::write(&file, serde_json::to_string(plan)?).context(file.display())?;
+        let text = shell::capture(Command::new(&self.generator).arg("load").arg(&file))?;
+        let run: Run = serde_json::from_str(&text)?;
+        if run.wrong > 0 {
+            return Err(Failure::new(format!("{} wrong answers, the first: {}", run.wrong, run.first_wrong)));
+        }
+        if run.done == 0 {
+            return Err(Failure::new("nothing was answered in the whole run"));
+        }
+        Ok(run)
+    }
+
+    fn home(&self) -> &Path {
+        &self.home
+    }
+}

@@ -1,0 +1,312 @@
+//! The report: Markdown that can be read as it stands, and pasted into the documentation.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use super::load::Run;
+use super::machine;
+use super::proc::Memory;
+use super::stats::Spread;
+use super::{Bench, TENANTS};
+use crate::failure::{Context, Outcome};
+
+const OPENING: &str = "<!-- results -->";
+const CLOSING: &str = "<!-- /results -->";
+
+/// One thing measured, with the runs of each side in the order of the rounds.
+pub(crate) struct Row {
+    pub(crate) name: String,
+    pub(crate) connections: usize,
+    pub(crate) columns: Vec<Vec<Run>>,
+}
+
+/// One side with a number of tenants in it.
+pub(crate) struct Level {
+    pub(crate) side: String,
+    pub(crate) tenants: u64,
+    /// The runs that created them, since the level before.
+    pub(crate) legs: Vec<Run>,
+    /// Memory after these runs.
+    pub(crate) grown: Memory,
+    /// Memory after a restart, with nothing asked but one secret.
+    pub(crate) idle: Memory,
+    /// Seconds from process start to the first answer with content.
+    pub(crate) restarts: Vec<f64>,
+}
+
+impl Level {
+    /// For the terminal, while the benchmark goes on.
+    pub(crate) fn line(&self) -> String {
+        let restart = Spread::of(self.restarts.iter().copied());
+        format!(
+            "at {} tenants {:.0} MiB, {:.0} MiB after a restart of {:.2} s",
+            self.tenants, self.grown.resident_mib, self.idle.resident_mib, restart.median
+        )
+    }
+}
+
+/// Everything measured.
+pub(crate) struct Report {
+    /// The sides, in the order of the columns.
+    pub(crate) names: Vec<String>,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) levels: Vec<Level>,
+    /// One side against itself.
+    pub(crate) control: Option<Row>,
+    /// The generator against a server that does nothing.
+    pub(crate) generator: Option<Vec<Run>>,
+    conditions: String,
+}
+
+impl Report {
+    /// An empty one, with the conditions of this machine.
+    pub(crate) fn new(bench: &Bench) -> Outcome<Self> {
+        let (rate, sync) = machine::sync_rate(bench.home())?;
+        let conditions = format!(
+            "{}. Servers and load generator share these cores. Disk: {rate:.0} durable 4 KiB appends a second one after \
+             the other (median {:.2} ms, worst {:.1} ms). {} runs of {} s for each side and row.",
+            machine::describe(),
+            sync.median,
+            sync.max,
+            bench.runs,
+            bench.window.as_secs(),
+        );
+        Ok(Self { names: Vec::new(), rows: Vec::new(), levels: Vec::new(), control: None, generator: None, conditions })
+    }
+
+    /// The whole report.
+    pub(crate) fn markdown(&self) -> String {
+        let mut text = format!("{}\n", self.conditions);
+        if !self.rows.is_empty() {
+            self.throughput(&mut text);
+            self.limits(&mut text);
+        }
+        if !self.levels.is_empty() {
+            self.growth(&mut text);
+        }
+        self.controls(&mut text);
+        text
+    }
+
+    fn throughput(&self, text: &mut String) {
+        let _ = write!(
+            text,
+            "\n### Throughput and latency\n\nReads and writes go around {TENANTS} tenants, each request with its \
+             tenant's own credential. Requests (or tenants) a second: median, and lowest–highest run. Latency: medians \
+             of the runs' p50 and p99. Ratio: second side by first, of the two runs of one round.\n\n"
+        );
+        let mut header = "| work | connections |".to_owned();
+        for name in &self.names {
+            let _ = write!(header, " {name}, 1/s | p50 / p99 ms |");
+        }
+        header.push_str(" ratio |");
+        let columns = header.matches('|').count() - 1;
+        let _ = writeln!(text, "{header}\n|{}", "---|".repeat(columns));
+        for row in &self.rows {
+            let _ = write!(text, "| {} | {} |", row.name, row.connections);
+            for runs in &row.columns {
+                let rate = Spread::of(runs.iter().map(|run| run.rate));
+                let p50 = Spread::of(runs.iter().map(|run| run.p50_ms));
+                let p99 = Spread::of(runs.iter().map(|run| run.p99_ms));
+                let (p50, p99) = (short(p50.median), short(p99.median));
+                let _ = write!(text, " **{}** ({}) | {p50} / {p99} |", whole(rate.median), range(rate, whole));
+            }
+            let _ = writeln!(text, " {} |", row.ratio().map_or("–".to_owned(), times));
+        }
+    }
+
+    fn limits(&self, text: &mut String) {
+        let _ = write!(
+            text,
+            "\n### What limited each run, and what disturbed it\n\nCores are CPU seconds per second. Other: CPU of all \
+             other processes, the idle server among them. Steal: CPU taken away from this virtual machine. The worst run \
+             of the row.\n\n| work | side | server cores | generator cores | idle | disk wait | KiB written per unit | \
+             limited by | other (worst) | steal (worst) |\n|---|---|---|---|---|---|---|---|---|---|\n"
+        );
+        for row in &self.rows {
+            for (side, runs) in self.names.iter().zip(&row.columns) {
+                let _ = writeln!(text, "| {} | {side} |{}", row.name, limits_of(runs));
+            }
+        }
+    }
+
+    fn controls(&self, text: &mut String) {
+        if self.control.is_some() || self.generator.is_some() {
+            text.push_str("\n### Controls\n\n");
+        }
+        if let Some(row) = &self.control {
+            let ratio = row.ratio().map_or("–".to_owned(), times);
+            let _ = writeln!(text, "- {}: {ratio}. It should be 1.00; the rest is noise.", row.name);
+        }
+        if let Some(runs) = &self.generator {
+            let rate = Spread::of(runs.iter().map(|run| run.rate));
+            let p99 = Spread::of(runs.iter().map(|run| run.p99_ms)).median;
+            let cores = Spread::of(runs.iter().map(|run| run.generator_cpu / run.seconds)).median;
+            let _ = writeln!(
+                text,
+                "- The generator against a server that does nothing: {}/s ({}), p99 {} ms, {cores:.2} cores. No result \
+                 above comes near what the generator can send.",
+                whole(rate.median),
+                range(rate, whole),
+                short(p99),
+            );
+        }
+    }
+
+    fn growth(&self, text: &mut String) {
+        let _ = write!(
+            text,
+            "\n### As tenants grow\n\nA tenant is one that can store secrets (OpenBao: a namespace with a KV v2 mount). \
+             Created: rate since the line before, 64 at a time, lowest–highest of four legs. Memory: resident, and \
+             in brackets what the process has written itself. Restart: from process start to the first secret read with \
+             a tenant's credential, unsealing included.\n\n| tenants | side | created, 1/s | p50 / p99 ms | MiB after \
+             creating them | MiB after a restart | restart, s |\n|---|---|---|---|---|---|---|\n"
+        );
+        for level in &self.levels {
+            let rate = Spread::of(level.legs.iter().map(|run| run.rate));
+            let p50 = Spread::of(level.legs.iter().map(|run| run.p50_ms)).median;
+            let p99 = Spread::of(level.legs.iter().map(|run| run.p99_ms)).max;
+            let restart = Spread::of(level.restarts.iter().copied());
+            let created = if level.legs.is_empty() {
+                "– | –".to_owned()
+            } else {
+                let (p50, p99) = (short(p50), short(p99));
+                format!("**{}** ({}) | {p50} / {p99}", short(rate.median), range(rate, short))
+            };
+            let _ = writeln!(
+                text,
+                "| {} | {} | {created} | {} | {} | **{}** ({}) |",
+                level.tenants,
+                level.side,
+                mib(level.grown),
+                mib(level.idle),
+                short(restart.median),
+                range(restart, short),
+            );
+        }
+    }
+}
+
+impl Row {
+    /// Second side by first, round by round; `None` when only one side was measured.
+    fn ratio(&self) -> Option<Spread> {
+        let [first, second] = self.columns.as_slice() else { return None };
+        Some(Spread::of(first.iter().zip(second).map(|(first, second)| second.rate / first.rate)))
+    }
+}
+
+fn limits_of(runs: &[Run]) -> String {
+    let median = |value: fn(&Run) -> f64| Spread::of(runs.iter().map(value)).median;
+    let worst = |value: fn(&Run) -> f64| Spread::of(runs.iter().map(value)).max;
+    let server = median(|run| run.server_cpu / run.seconds);
+    let generator = median(|run| run.generator_cpu / run.seconds);
+    let idle = median(|run| run.machine.idle / run.machine.total());
+    let disk = median(|run| run.machine.io_wait / run.machine.total());
+    #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
+    let written = median(|run| run.written_mib * 1024.0 / run.done as f64);
+    let other = worst(|run| (run.machine.busy - run.server_cpu - run.generator_cpu).max(0.0) / run.seconds);
+    let steal = worst(|run| run.machine.steal / run.machine.total());
+    format!(
+        " {server:.2} | {generator:.2} | {} | {} | {written:.1} | {} | {other:.2} cores | {} |",
+        percent(idle),
+        percent(disk),
+        limited_by(generator, idle, disk),
+        percent(steal),
+    )
+}
+
+/// A rule of thumb, stated so that a reader can disagree: the columns that it uses stand next to it.
+fn limited_by(generator_cores: f64, idle: f64, disk: f64) -> &'static str {
+    if generator_cores > 0.9 {
+        "generator"
+    } else if idle + disk < 0.1 {
+        "CPU"
+    } else if disk > idle {
+        "disk"
+    } else {
+        "waiting: locks or fsync"
+    }
+}
+
+fn times(ratio: Spread) -> String {
+    format!("**{}×** ({})", short(ratio.median), range(ratio, short))
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.0} %", share * 100.0)
+}
+
+fn mib(memory: Memory) -> String {
+    format!("**{:.0}** ({:.0})", memory.resident_mib, memory.anonymous_mib)
+}
+
+fn range(spread: Spread, show: fn(f64) -> String) -> String {
+    format!("{}–{}", show(spread.min), show(spread.max))
+}
+
+/// With thousands separated.
+fn whole(value: f64) -> String {
+    let digits = format!("{value:.0}");
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// With as many places as matter.
+fn short(value: f64) -> String {
+    match value {
+        value if value >= 1000.0 => whole(value),
+        value if value >= 100.0 => format!("{value:.0}"),
+        value if value >= 10.0 => format!("{value:.1}"),
+        value => format!("{value:.2}"),
+    }
+}
+
+/// Puts the report into a file: between the marks when it has them, else as all of it.
+pub(crate) fn write(file: &Path, text: &str) -> Outcome {
+    let old = fs::read_to_string(file).unwrap_or_default();
+    fs::write(file, placed(&old, text)).context(file.display())
+}
+
+fn placed(old: &str, text: &str) -> String {
+    let around = old.split_once(OPENING).and_then(|(before, rest)| Some((before, rest.split_once(CLOSING)?.1)));
+    match around {
+        Some((before, after)) => format!("{before}{OPENING}\n{text}{CLOSING}{after}"),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(rate: f64) -> Run {
+        Run { rate, ..Run::default() }
+    }
+
+    #[test]
+    fn a_ratio_compares_the_two_runs_of_one_round() {
+        let columns = vec![vec![run(10.0), run(20.0), run(40.0)], vec![run(100.0), run(100.0), run(200.0)]];
+        let row = Row { name: String::new(), connections: 1, columns };
+        assert_eq!(row.ratio(), Some(Spread { median: 5.0, min: 5.0, max: 10.0 }));
+    }
+
+    #[test]
+    fn numbers_are_shown_with_the_places_that_matter() {
+        assert_eq!([1_234_567.0, 999.6, 0.0].map(whole), ["1,234,567", "1,000", "0"]);
+        assert_eq!([12345.6, 123.4, 12.34, 1.234].map(short), ["12,346", "123", "12.3", "1.23"]);
+    }
+
+    #[test]
+    fn results_replace_what_stood_between_the_marks() {
+        let old = "a\n<!-- results -->\nold\n<!-- /results -->\nb\n";
+        assert_eq!(placed(old, "new\n"), "a\n<!-- results -->\nnew\n<!-- /results -->\nb\n");
+        assert_eq!(placed("no marks", "new\n"), "new\n");
+    }
+}

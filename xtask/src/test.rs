@@ -1,0 +1,260 @@
+//! `cargo xtask test`: every check there is, in parts, with a summary at the end.
+//!
+//! A part that cannot run because a tool is missing is *skipped* on a person's machine and *failed* under `CI=true`.
+//! All parts run even when an early one fails: one run tells everything that is wrong.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::failure::{Context, Failure, Outcome};
+use crate::generated;
+use crate::server::{Dev, free_address};
+use crate::setup::{self, Tools};
+use crate::shell;
+
+/// Flags of `test`.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Run only the parts whose name starts with this (may be repeated)
+    #[arg(long, value_name = "PART")]
+    only: Vec<String>,
+    /// Run only what needs nothing but Rust: formatting, lints, tests, doc tests
+    #[arg(long)]
+    quick: bool,
+}
+
+/// The parts that need only Rust, in the order in which they run.
+const RUST: [(&str, Check); 4] = [("format", format), ("lints", lints), ("rust", rust_tests), ("doctests", doctests)];
+
+type Check = fn() -> Outcome;
+
+enum Verdict {
+    Passed,
+    Failed(Failure),
+    Skipped(String),
+}
+
+struct Part {
+    name: String,
+    took: Duration,
+    verdict: Verdict,
+}
+
+/// Runs the chosen parts; fails when one of them did.
+pub(crate) fn test(options: &Options) -> Outcome {
+    let mut run = Run { only: &options.only, parts: Vec::new() };
+    for (name, part) in RUST {
+        if run.wants(name) {
+            run.part(name, || part().into());
+        }
+    }
+    if !options.quick {
+        if run.wants("generated") {
+            run.part("generated", || generated::check().into());
+        }
+        foreign(&mut run);
+    }
+    run.finish()
+}
+
+/// The parts so far.
+struct Run<'a> {
+    only: &'a [String],
+    parts: Vec<Part>,
+}
+
+impl Run<'_> {
+    fn wants(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| name.starts_with(only.as_str()))
+    }
+
+    fn part(&mut self, name: &str, body: impl FnOnce() -> Verdict) {
+        println!("\n=== {name}");
+        let began = Instant::now();
+        let verdict = match body() {
+            Verdict::Skipped(why) if shell::is_ci() => Verdict::Failed(Failure::new(why)),
+            verdict => verdict,
+        };
+        let part = Part { name: name.to_owned(), took: began.elapsed(), verdict };
+        println!("--- {}", part.line());
+        self.parts.push(part);
+    }
+
+    fn finish(self) -> Outcome {
+        println!("\n=== summary");
+        let (mut passed, mut failed, mut skipped) = (0, 0, 0);
+        for part in &self.parts {
+            println!("{}", part.line());
+            match part.verdict {
+                Verdict::Passed => passed += 1,
+                Verdict::Failed(_) => failed += 1,
+                Verdict::Skipped(_) => skipped += 1,
+            }
+        }
+        println!();
+        match skipped {
+            0 => println!("{passed} passed, {failed} failed"),
+            _ => println!("{passed} passed, {failed} failed, {skipped} skipped"),
+        }
+        match (passed, failed) {
+            (0, 0) => Err(Failure::new("no part has run: `--only` takes the names that a whole run prints")),
+            (_, 0) => Ok(()),
+            _ => Err(Failure::new(format!("{failed} of the parts failed"))),
+        }
+    }
+}
+
+impl Part {
+    fn line(&self) -> String {
+        let (verdict, why) = match &self.verdict {
+            Verdict::Passed => ("passed", String::new()),
+            Verdict::Failed(failure) => ("FAILED", format!("  {}", first_line(&failure.to_string()))),
+            Verdict::Skipped(why) => ("skipped", format!("  {}", first_line(why))),
+        };
+        format!("{:<28} {verdict:<7} {:>7.1} s{why}", self.name, self.took.as_secs_f64())
+    }
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
+impl From<Outcome> for Verdict {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Ok(()) => Self::Passed,
+            Err(failure) => {
+                println!("{failure}");
+                Self::Failed(failure)
+            }
+        }
+    }
+}
+
+fn format() -> Outcome {
+    shell::run(shell::cargo().args(["fmt", "--all", "--check"]))
+}
+
+fn lints() -> Outcome {
+    shell::run(shell::cargo().args(["clippy", "--workspace", "--all-targets", "--", "--deny=warnings"]))
+}
+
+fn rust_tests() -> Outcome {
+    // nextest runs the test binaries side by side; the tests are the same.
+    if shell::succeeds(shell::cargo().args(["nextest", "--version"])) {
+        return shell::run(shell::cargo().args(["nextest", "run", "--workspace"]));
+    }
+    shell::run(shell::cargo().args(["test", "--workspace", "--all-targets"]))
+}
+
+fn doctests() -> Outcome {
+    shell::run(shell::cargo().args(["test", "--workspace", "--doc"]))
+}
+
+/// The judges that nobody here wrote: real Vault clients against a running server.
+fn foreign(run: &mut Run<'_>) {
+    let mut judges = match judges() {
+        Ok(judges) => judges,
+        Err(failure) => return run.part("foreign", || Verdict::Failed(failure)),
+    };
+    judges.retain(|judge| run.wants(&judge.name));
+    if judges.is_empty() {
+        return;
+    }
+    let mut world = None;
+    run.part("setup", || match World::start() {
+        Ok(started) => {
+            world = Some(started);
+            Verdict::Passed
+        }
+        Err(failure) => Err(failure).into(),
+    });
+    for judge in &judges {
+        run.part(&judge.name, || match &world {
+            Some(world) => judge.run(world).into(),
+            None => Verdict::Skipped("there is nothing to judge: see `setup`".to_owned()),
+        });
+    }
+    if let Some(world) = world {
+        // A server that does not stop when asked is a failure of its own.
+        run.part("shutdown", || world.server.stop().into());
+    }
+}
+
+/// What the judges work with.
+struct World {
+    tools: Tools,
+    binary: PathBuf,
+    server: Dev,
+}
+
+impl World {
+    fn start() -> Outcome<Self> {
+        let tools = setup::setup()?;
+        shell::run(shell::cargo().args(["build", "--package=bailiwick-cli"]))?;
+        let target = shell::target_dir()?;
+        let binary = target.join("debug/bailiwick");
+        let home = target.join("xtask/foreign");
+        // What an earlier run left would make this run depend on it.
+        if home.exists() {
+            fs::remove_dir_all(&home).context(home.display())?;
+        }
+        let server = Dev::start(&binary, &home, free_address()?)?;
+        println!("bailiwick dev listens on {}, its files are in {}", server.address, home.display());
+        Ok(Self { tools, binary, server })
+    }
+}
+
+/// A script that judges.
+struct Judge {
+    name: String,
+    script: PathBuf,
+}
+
+impl Judge {
+    fn run(&self, world: &World) -> Outcome {
+        let mut command = Command::new(world.tools.python());
+        command.arg(&self.script).current_dir(shell::root());
+        command.env("PATH", path_starting_with(&world.tools.bin())?);
+        command.env("PYTHONDONTWRITEBYTECODE", "1");
+        command.env("BAILIWICK_ADDR", format!("http://{}", world.server.address));
+        command.env("BAILIWICK_CREDENTIALS_FILE", &world.server.credentials_file);
+        command.env("BAILIWICK_BIN", &world.binary);
+        command.env("HVAC_SDIST", &world.tools.hvac_sdist);
+        shell::run(&mut command)
+    }
+}
+
+/// Every executable script below `tests/foreign`: what begins with `#!` is a judge, the rest are its modules.
+fn judges() -> Outcome<Vec<Judge>> {
+    let top = shell::root().join("tests/foreign");
+    let mut judges = Vec::new();
+    let mut folders = vec![top.clone()];
+    while let Some(folder) = folders.pop() {
+        for item in fs::read_dir(&folder).context(folder.display())? {
+            let path = item?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "py")
+                && fs::read(&path).context(path.display())?.starts_with(b"#!")
+            {
+                judges.push(Judge { name: judge_name(&top, &path), script: path });
+            }
+        }
+    }
+    judges.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(judges)
+}
+
+fn judge_name(top: &Path, script: &Path) -> String {
+    let inside = script.strip_prefix(top).unwrap_or(script).with_extension("");
+    format!("foreign/{}", inside.display())
+}
+
+fn path_starting_with(folder: &Path) -> Outcome<OsString> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    Ok(std::env::join_paths(std::iter::once(folder.to_path_buf()).chain(std::env::split_paths(&path)))?)
+}
