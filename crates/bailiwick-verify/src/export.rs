@@ -1,0 +1,335 @@
+//! Exports, line by line.
+
+use std::io::{BufRead, Read as _};
+
+use bailiwick_ledger::entry::Entry;
+use bailiwick_ledger::export::{
+    CheckpointLine, EntryLine, ExportHeader, LINE_BYTES_MAX, LineError, LineKind, Seal, SealLine, Sha256,
+};
+use bailiwick_ledger::note::{self, VerifierKey};
+use bailiwick_ledger::{Checkpoint, CompactRange, Hash, leaf_hash};
+use bailiwick_types::Timestamp;
+use data_encoding::BASE64;
+use serde::{Serialize, Serializer};
+
+use crate::error::{Expected, VerifyError};
+
+/// After how many entries progress is told.
+const PROGRESS_ENTRIES: u64 = 1 << 14;
+
+/// What an export is checked against, besides itself.
+#[derive(Default, Clone)]
+pub struct Options<'a> {
+    /// Keys that you trust. If there are any, then at least one of them has to be a key of the export. (All keys of an
+    /// export have to have signed it, in any case.)
+    pub pinned: Vec<VerifierKey>,
+    /// A signed checkpoint of the same ledger that you kept. The export has to extend it.
+    pub previous: Option<String>,
+    /// Is told now and then how many entries are checked, and how many there are.
+    pub progress: Option<&'a dyn Fn(u64, u64)>,
+}
+
+/// What a verified export is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// The ledger's origin.
+    pub origin: String,
+    /// Whose ledger: a tenant id, or `platform`.
+    pub tenant: String,
+    /// The tenant's slug.
+    pub slug: String,
+    /// When the export was made, as it says itself.
+    pub exported_at: Timestamp,
+    /// How many entries, the erased ones included.
+    pub entries: u64,
+    /// How many of them were erased: only their leaf hash is left.
+    pub erased: u64,
+    /// The root of the tree of all entries.
+    #[serde(serialize_with = "base64")]
+    pub root: Hash,
+    /// The time of the first entry that was not erased.
+    pub first: Option<Timestamp>,
+    /// The time of the last entry that was not erased.
+    pub last: Option<Timestamp>,
+    /// The keys that signed checkpoint and seal.
+    pub signers: Vec<Signer>,
+    /// How many entries the earlier checkpoint covers, if one was given: the export extends it.
+    pub previous: Option<u64>,
+}
+
+/// A key that signed an export.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Signer {
+    /// The key.
+    pub key: VerifierKey,
+    /// Whether it is one of those that you trust.
+    pub is_pinned: bool,
+}
+
+fn base64<S: Serializer>(hash: &Hash, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&BASE64.encode(hash))
+}
+
+/// Verifies an export. Reads it once, front to back.
+///
+/// # Errors
+/// [`VerifyError`] says which line and which entry, and what is wrong with it.
+pub fn verify_export(reader: impl BufRead, options: &Options<'_>) -> Result<Report, VerifyError> {
+    let mut lines = Lines { reader, number: 0, buffer: Vec::new() };
+    let mut digest = Sha256::new();
+
+    lines.advance(Expected::Header)?;
+    let header = ExportHeader::parse(lines.line()).map_err(|source| match source {
+        LineError::UnknownFormat => VerifyError::UnknownFormat,
+        source => damaged(1, Expected::Header, source),
+    })?;
+    digest.update(lines.raw());
+    let signers = signers(&header, &options.pinned)?;
+    let previous = previous(&header, options)?;
+
+    let entries = Entries::read(&header, &mut lines, &mut digest, previous.as_ref(), options)?;
+    checkpoint(&header, &mut lines, &entries.tree)?;
+    digest.update(lines.raw());
+    seal(&header, &mut lines, digest.finish())?;
+    lines.end()?;
+
+    let ExportHeader { origin, tenant, slug, size, exported_at, .. } = header;
+    Ok(Report {
+        origin,
+        tenant,
+        slug,
+        exported_at,
+        entries: size,
+        erased: entries.erased,
+        root: entries.tree.root(),
+        first: entries.first,
+        last: entries.last,
+        signers,
+        previous: previous.map(|checkpoint| checkpoint.size),
+    })
+}
+
+fn damaged(line: u64, expected: Expected, source: LineError) -> VerifyError {
+    match source {
+        LineError::NotCanonical => VerifyError::NotCanonical { line, expected },
+        source => VerifyError::Malformed { line, expected, source },
+    }
+}
+
+fn signers(header: &ExportHeader, pinned: &[VerifierKey]) -> Result<Vec<Signer>, VerifyError> {
+    let signers: Vec<Signer> =
+        header.keys.iter().map(|key| Signer { key: key.clone(), is_pinned: pinned.contains(key) }).collect();
+    if !pinned.is_empty() && !signers.iter().any(|signer| signer.is_pinned) {
+        return Err(VerifyError::NotPinned { found: header.keys.iter().map(ToString::to_string).collect() });
+    }
+    Ok(signers)
+}
+
+fn previous(header: &ExportHeader, options: &Options<'_>) -> Result<Option<Checkpoint>, VerifyError> {
+    let Some(note) = &options.previous else { return Ok(None) };
+    // Keys change over time; the pinned ones may be those of back then.
+    let mut known = header.keys.clone();
+    known.extend(options.pinned.iter().filter(|key| !header.keys.contains(key)).cloned());
+    let (previous, _) = Checkpoint::open(note, &known).map_err(|source| VerifyError::Previous { source })?;
+    if previous.origin != header.origin {
+        return Err(VerifyError::PreviousOrigin);
+    }
+    if previous.size > header.size {
+        return Err(VerifyError::Shrunk { previous: previous.size, size: header.size });
+    }
+    Ok(Some(previous))
+}
+
+/// What is kept of the entries.
+#[derive(Default)]
+struct Entries {
+    tree: CompactRange,
+    erased: u64,
+    first: Option<Timestamp>,
+    last: Option<Timestamp>,
+}
+
+impl Entries {
+    fn read(
+        header: &ExportHeader,
+        lines: &mut Lines<impl BufRead>,
+        digest: &mut Sha256,
+        previous: Option<&Checkpoint>,
+        options: &Options<'_>,
+    ) -> Result<Self, VerifyError> {
+        let mut entries = Self::default();
+        entries.compare(previous, lines.number)?;
+        for index in 0..header.size {
+            lines.advance(Expected::Entry(index))?;
+            let entry = match EntryLine::parse(lines.line()) {
+                Ok(entry) if entry.index == index => entry,
+                Ok(EntryLine { index: found, .. }) => return Err(lines.misplaced(index, found)),
+                Err(source) => return Err(lines.no_entry(index, source)),
+            };
+            entries.take(&entry, &header.tenant, lines.number)?;
+            entries.compare(previous, lines.number)?;
+            digest.update(lines.raw());
+            if let Some(progress) = options.progress
+                && ((index + 1).is_multiple_of(PROGRESS_ENTRIES) || index + 1 == header.size)
+            {
+                progress(index + 1, header.size);
+            }
+        }
+        Ok(entries)
+    }
+
+    fn take(&mut self, entry: &EntryLine<'_>, tenant: &str, line: u64) -> Result<(), VerifyError> {
+        let EntryLine { index, leaf, entry } = *entry;
+        if let Some(bytes) = entry {
+            if leaf_hash(bytes) != leaf {
+                return Err(VerifyError::Altered { line, index });
+            }
+            let checked = Entry::check(bytes).map_err(|source| VerifyError::Entry { line, index, source })?;
+            if checked.tenant != tenant {
+                return Err(VerifyError::Foreign { line, index });
+            }
+            self.first.get_or_insert(checked.time);
+            self.last = Some(checked.time);
+        } else {
+            self.erased += 1;
+        }
+        self.tree.append(leaf, |_, _, _| {});
+        Ok(())
+    }
+
+    /// Compares with the earlier checkpoint once as many entries are there.
+    fn compare(&self, previous: Option<&Checkpoint>, line: u64) -> Result<(), VerifyError> {
+        match previous {
+            Some(previous) if previous.size == self.tree.size() && previous.root != self.tree.root() => {
+                Err(VerifyError::Rewritten { line, previous: previous.size })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn checkpoint(header: &ExportHeader, lines: &mut Lines<impl BufRead>, tree: &CompactRange) -> Result<(), VerifyError> {
+    lines.advance(Expected::Checkpoint)?;
+    let line = lines.number;
+    let parsed = CheckpointLine::parse(lines.line());
+    let CheckpointLine { checkpoint: note } = parsed.map_err(|source| match LineKind::of(lines.line()) {
+        Some(LineKind::Entry) => VerifyError::Surplus { line, size: header.size },
+        _ => damaged(line, Expected::Checkpoint, source),
+    })?;
+    let (checkpoint, opened) =
+        Checkpoint::open(&note, &header.keys).map_err(|source| VerifyError::Checkpoint { line, source })?;
+    // Witnesses may have signed as well. The seal covers their lines.
+    if let Some(key) = header.keys.iter().find(|key| !opened.verified.contains(key)) {
+        return Err(VerifyError::CheckpointUnsigned { line, key: key.name().to_owned() });
+    }
+    if checkpoint.origin != header.origin {
+        return Err(VerifyError::CheckpointOrigin { line });
+    }
+    if checkpoint.size != tree.size() {
+        return Err(VerifyError::CheckpointSize { line, found: checkpoint.size, size: tree.size() });
+    }
+    if checkpoint.root != tree.root() {
+        return Err(VerifyError::CheckpointRoot { line, size: tree.size() });
+    }
+    Ok(())
+}
+
+fn seal(header: &ExportHeader, lines: &mut Lines<impl BufRead>, digest: Hash) -> Result<(), VerifyError> {
+    lines.advance(Expected::Seal)?;
+    let line = lines.number;
+    let parsed = SealLine::parse(lines.line());
+    let SealLine { seal: note } = parsed.map_err(|source| damaged(line, Expected::Seal, source))?;
+    let opened = note::open(&note, &header.keys).map_err(|source| VerifyError::Seal { line, source })?;
+    // Nothing covers this line but itself, so there must be nothing in it that could be added or left out.
+    let signatures = note.get(opened.text.len()..).unwrap_or_default().trim_start_matches('\n').lines().count();
+    if opened.verified != header.keys || signatures != header.keys.len() {
+        return Err(VerifyError::SealSigners { line });
+    }
+    let seal: Seal = opened.text.parse().map_err(|_| VerifyError::SealText { line })?;
+    if seal.origin != header.origin || seal.size != header.size {
+        return Err(VerifyError::SealText { line });
+    }
+    if seal.digest != digest { Err(VerifyError::SealDigest { line }) } else { Ok(()) }
+}
+
+/// Lines of bounded length, one in memory at a time.
+struct Lines<R> {
+    reader: R,
+    number: u64,
+    buffer: Vec<u8>,
+}
+
+impl<R: BufRead> Lines<R> {
+    /// Goes to the next line, which has to be there and to be complete.
+    fn advance(&mut self, expected: Expected) -> Result<(), VerifyError> {
+        let is_complete = self.read()?;
+        if self.buffer.is_empty() && self.number == 0 {
+            return Err(VerifyError::Empty);
+        }
+        self.number += 1;
+        let line = self.number;
+        if !is_complete {
+            return Err(match self.buffer.len() {
+                0..=LINE_BYTES_MAX => VerifyError::Truncated { line, expected },
+                _ => VerifyError::LineTooLong { line },
+            });
+        }
+        Ok(())
+    }
+
+    /// The line, without its newline.
+    fn line(&self) -> &[u8] {
+        self.buffer.strip_suffix(b"\n").unwrap_or(&self.buffer)
+    }
+
+    /// The line, with its newline.
+    fn raw(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    /// Reads up to a newline, the end or the limit. Whether there was a newline.
+    fn read(&mut self) -> Result<bool, VerifyError> {
+        self.buffer.clear();
+        let limit = u64::try_from(LINE_BYTES_MAX + 1).unwrap_or(u64::MAX);
+        let read = self.reader.by_ref().take(limit).read_until(b'\n', &mut self.buffer);
+        read.map_err(|source| VerifyError::Read { line: self.number, source })?;
+        Ok(self.buffer.ends_with(b"\n"))
+    }
+
+    /// Nothing may follow.
+    fn end(&mut self) -> Result<(), VerifyError> {
+        self.read()?;
+        if self.buffer.is_empty() { Ok(()) } else { Err(VerifyError::TrailingData { line: self.number + 1 }) }
+    }
+
+    /// What it means that `found` stands on the last line, where `index` belongs.
+    fn misplaced(&mut self, index: u64, found: u64) -> VerifyError {
+        let line = self.number;
+        // All before `index` were there.
+        if found < index {
+            return VerifyError::Repeated { line, index, found };
+        }
+        // Whether it comes later costs reading on, but tells a deletion from a swap.
+        let mut number = line;
+        while let Ok(true) = self.read() {
+            number += 1;
+            if matches!(EntryLine::parse(self.line()), Ok(EntryLine { index: other, .. }) if other == index) {
+                return VerifyError::OutOfOrder { line, index, found, later: number };
+            }
+        }
+        VerifyError::Missing { line, index }
+    }
+
+    /// What it means that the last line, where `index` belongs, is not an entry.
+    fn no_entry(&self, index: u64, source: LineError) -> VerifyError {
+        let line = self.number;
+        match LineKind::of(&self.buffer) {
+            Some(LineKind::Checkpoint | LineKind::Seal) => VerifyError::Missing { line, index },
+            _ => damaged(line, Expected::Entry(index), source),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "export_tests.rs"]
+mod tests;
