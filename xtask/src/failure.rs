@@ -16,6 +16,16 @@ impl Failure {
     pub(crate) fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
+
+    /// A failure about which everything has been printed already.
+    pub(crate) fn told() -> Self {
+        Self(String::new())
+    }
+
+    /// Whether there is nothing left to print.
+    pub(crate) fn is_told(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 impl fmt::Display for Failure {
@@ -35,16 +45,26 @@ impl<E: std::error::Error> From<E> for Failure {
 pub(crate) trait Context<T> {
     /// Puts `what` in front of the message.
     fn context(self, what: impl fmt::Display) -> Outcome<T>;
+    /// Puts what a person can do about it behind the message.
+    fn advice(self, what: impl fmt::Display) -> Outcome<T>;
 }
 
 impl<T, E: Into<Failure>> Context<T> for Result<T, E> {
     fn context(self, what: impl fmt::Display) -> Outcome<T> {
         self.map_err(|error| Failure(format!("{what}: {}", error.into())))
     }
+
+    fn advice(self, what: impl fmt::Display) -> Outcome<T> {
+        self.map_err(|error| Failure(format!("{}\n{what}", error.into())))
+    }
 }
 
 impl<T> Context<T> for Option<T> {
     fn context(self, what: impl fmt::Display) -> Outcome<T> {
         self.ok_or_else(|| Failure(what.to_string()))
+    }
+
+    fn advice(self, what: impl fmt::Display) -> Outcome<T> {
+        self.context(what)
     }
 }

@@ -96,12 +96,12 @@ fn make_venv(venv: &Path) -> Outcome {
         )));
     }
     println!("setup: installing {} with apt-get: Python with `venv` is missing here", packages.join(", "));
-    let offline = || format!("apt-get could not install Python; with a network, run:\n  {by_hand}\n");
-    shell::run(Command::new("apt-get").args(["update", "--quiet"])).context(offline())?;
+    let offline = || format!("apt-get could not install Python; with a network, run:\n  {by_hand}");
+    shell::run(Command::new("apt-get").args(["update", "--quiet"])).advice(offline())?;
     let mut install = Command::new("apt-get");
     install.env("DEBIAN_FRONTEND", "noninteractive");
     shell::run(install.args(["install", "--yes", "--quiet", "--no-install-recommends"]).args(packages))
-        .context(offline())?;
+        .advice(offline())?;
     if try_venv(venv) { Ok(()) } else { Err(Failure::new("the Python of this system is older than 3.10")) }
 }
 
@@ -120,8 +120,8 @@ fn install_packages(tools: &Tools) -> Outcome {
     let list = shell::root().join("xtask/requirements.txt");
     let mut pip = pip(tools);
     pip.arg("install").arg("--requirement").arg(list);
-    let by_hand = format!("pip could not install the packages; with a network, run:\n  {}\n", shell::spelled(&pip));
-    shell::run(&mut pip).context(by_hand)
+    let by_hand = format!("pip could not install the packages; with a network, run:\n  {}", shell::spelled(&pip));
+    shell::run(&mut pip).advice(by_hand)
 }
 
 fn unpack_hvac(tools: &Tools, home: &Path) -> Outcome {
@@ -131,8 +131,8 @@ fn unpack_hvac(tools: &Tools, home: &Path) -> Outcome {
     let archive = home.join(format!("{HVAC_SDIST}.tar.gz"));
     let mut pip = pip(tools);
     pip.args(["download", "--no-deps", "--no-binary=hvac", HVAC, "--dest"]).arg(home);
-    let by_hand = format!("pip could not fetch hvac's sources; with a network, run:\n  {}\n", shell::spelled(&pip));
-    shell::run(&mut pip).context(by_hand)?;
+    let by_hand = format!("pip could not fetch hvac's sources; with a network, run:\n  {}", shell::spelled(&pip));
+    shell::run(&mut pip).advice(by_hand)?;
     // PyPI never replaces a file, so another hash is another file: its tests are not the ones we answer for.
     let code = "import hashlib, sys; print(hashlib.sha256(open(sys.argv[1], 'rb').read()).hexdigest())";
     let hash = shell::capture(Command::new(tools.python()).args(["-c", code]).arg(&archive))?;

@@ -36,8 +36,15 @@ pub(crate) fn is_ci() -> bool {
 
 /// The command as a person would type it.
 pub(crate) fn spelled(command: &Command) -> String {
-    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let program = command.get_program();
+    // Cargo tells its tasks its whole path; nobody types that.
+    let program = if is_cargo(program) { OsStr::new("cargo") } else { program };
+    let words = std::iter::once(program).chain(command.get_args());
     words.map(quoted).collect::<Vec<_>>().join(" ")
+}
+
+fn is_cargo(program: &OsStr) -> bool {
+    std::env::var_os("CARGO").is_some_and(|cargo| cargo == program)
 }
 
 fn quoted(word: &OsStr) -> String {
