@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::failure::{Context, Failure, Outcome};
 use crate::http::Client;
 use crate::shell;
@@ -111,6 +113,24 @@ impl Dev {
     #[cfg(target_os = "linux")]
     pub(crate) fn pid(&self) -> u32 {
         self.server.pid()
+    }
+
+    /// The operator's credential.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn operator_credential(&self) -> Outcome<String> {
+        self.credential("/operator/credential")
+    }
+
+    /// The credential of a sample tenant's first member.
+    pub(crate) fn tenant_credential(&self, slug: &str) -> Outcome<String> {
+        self.credential(&format!("/tenants/{slug}/admin/credential"))
+    }
+
+    fn credential(&self, pointer: &str) -> Outcome<String> {
+        let file = &self.credentials_file;
+        let written: Value = serde_json::from_str(&fs::read_to_string(file).context(file.display())?)?;
+        let credential = written.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+        credential.context(format!("{} has no `{pointer}`", file.display()))
     }
 
     /// Stops it and waits for its end.

@@ -225,6 +225,7 @@ impl Judge {
         command.env("PYTHONDONTWRITEBYTECODE", "1");
         command.env("BAILIWICK_ADDR", format!("http://{}", dev.address));
         command.env("BAILIWICK_CREDENTIALS_FILE", &dev.credentials_file);
+        command.env("BAILIWICK_CREDENTIAL", dev.tenant_credential("acme")?);
         command.env("BAILIWICK_BIN", binary);
         command.env("HVAC_SDIST", &tools.hvac_sdist);
         shell::run(&mut command)

@@ -158,9 +158,7 @@ impl Bailiwick {
         let (binary, address) = (binary.to_path_buf(), free_address()?);
         let mut side = Self { binary, home, address, dev: None, operator: String::new() };
         side.start()?;
-        let file = side.dev.as_ref().map(|dev| dev.credentials_file.clone()).context("not started")?;
-        let credentials = fs::read_to_string(&file).context(file.display())?;
-        side.operator = text(&serde_json::from_str(&credentials)?, "/operator/credential")?;
+        side.operator = side.dev.as_ref().context("not started")?.operator_credential()?;
         Ok(side)
     }
 }
