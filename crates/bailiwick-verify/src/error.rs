@@ -86,13 +86,13 @@ pub enum VerifyError {
         /// What belongs there.
         expected: Expected,
     },
-    /// An entry is not where it belongs and nowhere after that.
-    #[error("line {line}: entry {index} is missing")]
+    /// A line is not where it belongs and nowhere after that.
+    #[error("line {line}: {expected} is missing")]
     Missing {
         /// Where it belongs.
         line: u64,
-        /// The first entry that is missing.
-        index: u64,
+        /// What is missing; of several entries, the first.
+        expected: Expected,
     },
     /// An entry comes later than where it belongs.
     #[error("line {line}: entry {found} stands where entry {index} belongs, which is on line {later}")]

@@ -176,3 +176,7 @@ fn covering(
     }
     Ok(report)
 }
+
+#[cfg(test)]
+#[path = "evidence_tests.rs"]
+mod tests;

@@ -81,7 +81,7 @@ pub fn verify_export(reader: impl BufRead, options: &Options<'_>) -> Result<Repo
     lines.advance(Expected::Header)?;
     let header = ExportHeader::parse(lines.line()).map_err(|source| match source {
         LineError::UnknownFormat => VerifyError::UnknownFormat,
-        source => damaged(1, Expected::Header, source),
+        source => damaged(1, lines.line(), Expected::Header, source),
     })?;
     digest.update(lines.raw());
     let signers = signers(&header, &options.pinned)?;
@@ -109,10 +109,19 @@ pub fn verify_export(reader: impl BufRead, options: &Options<'_>) -> Result<Repo
     })
 }
 
-fn damaged(line: u64, expected: Expected, source: LineError) -> VerifyError {
+/// What it means that a line is not what belongs there.
+fn damaged(number: u64, line: &[u8], expected: Expected, source: LineError) -> VerifyError {
+    use LineKind as Kind;
+    let is_later = match expected {
+        Expected::Header => false,
+        Expected::Entry(_) => matches!(Kind::of(line), Some(Kind::Checkpoint | Kind::Seal)),
+        Expected::Checkpoint => Kind::of(line) == Some(Kind::Seal),
+        Expected::Seal => false,
+    };
     match source {
-        LineError::NotCanonical => VerifyError::NotCanonical { line, expected },
-        source => VerifyError::Malformed { line, expected, source },
+        _ if is_later => VerifyError::Missing { line: number, expected },
+        LineError::NotCanonical => VerifyError::NotCanonical { line: number, expected },
+        source => VerifyError::Malformed { line: number, expected, source },
     }
 }
 
@@ -164,7 +173,7 @@ impl Entries {
             let entry = match EntryLine::parse(lines.line()) {
                 Ok(entry) if entry.index == index => entry,
                 Ok(EntryLine { index: found, .. }) => return Err(lines.misplaced(index, found)),
-                Err(source) => return Err(lines.no_entry(index, source)),
+                Err(source) => return Err(damaged(lines.number, lines.line(), Expected::Entry(index), source)),
             };
             entries.take(&entry, &header.tenant, lines.number)?;
             entries.compare(previous, lines.number)?;
@@ -214,7 +223,7 @@ fn checkpoint(header: &ExportHeader, lines: &mut Lines<impl BufRead>, tree: &Com
     let parsed = CheckpointLine::parse(lines.line());
     let CheckpointLine { checkpoint: note } = parsed.map_err(|source| match LineKind::of(lines.line()) {
         Some(LineKind::Entry) => VerifyError::Surplus { line, size: header.size },
-        _ => damaged(line, Expected::Checkpoint, source),
+        _ => damaged(line, lines.line(), Expected::Checkpoint, source),
     })?;
     let (checkpoint, opened) =
         Checkpoint::open(&note, &header.keys).map_err(|source| VerifyError::Checkpoint { line, source })?;
@@ -238,7 +247,7 @@ fn seal(header: &ExportHeader, lines: &mut Lines<impl BufRead>, digest: Hash) ->
     lines.advance(Expected::Seal)?;
     let line = lines.number;
     let parsed = SealLine::parse(lines.line());
-    let SealLine { seal: note } = parsed.map_err(|source| damaged(line, Expected::Seal, source))?;
+    let SealLine { seal: note } = parsed.map_err(|source| damaged(line, lines.line(), Expected::Seal, source))?;
     let opened = note::open(&note, &header.keys).map_err(|source| VerifyError::Seal { line, source })?;
     // Nothing covers this line but itself, so there must be nothing in it that could be added or left out.
     let signatures = note.get(opened.text.len()..).unwrap_or_default().trim_start_matches('\n').lines().count();
@@ -317,16 +326,7 @@ impl<R: BufRead> Lines<R> {
                 return VerifyError::OutOfOrder { line, index, found, later: number };
             }
         }
-        VerifyError::Missing { line, index }
-    }
-
-    /// What it means that the last line, where `index` belongs, is not an entry.
-    fn no_entry(&self, index: u64, source: LineError) -> VerifyError {
-        let line = self.number;
-        match LineKind::of(&self.buffer) {
-            Some(LineKind::Checkpoint | LineKind::Seal) => VerifyError::Missing { line, index },
-            _ => damaged(line, Expected::Entry(index), source),
-        }
+        VerifyError::Missing { line, expected: Expected::Entry(index) }
     }
 }
 

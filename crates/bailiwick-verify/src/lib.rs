@@ -21,6 +21,8 @@ mod evidence;
 mod export;
 
 #[cfg(test)]
+mod arbitrary_tests;
+#[cfg(test)]
 mod tamper_tests;
 #[cfg(test)]
 mod testing;

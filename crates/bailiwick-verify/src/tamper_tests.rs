@@ -160,9 +160,9 @@ fn taking_repeating_or_swapping_any_line_is_noticed() {
         twice 5: line 6: there are more entries than the 4 that the header states
         swapped 5 and 6: line 5: entry 3 is missing
         swapped 5 and 7: line 5: entry 3 is missing
-        without 6: line 6: the checkpoint is damaged: not the JSON of such a line
+        without 6: line 6: the checkpoint is missing
         twice 6: line 7: the seal is damaged: not the JSON of such a line
-        swapped 6 and 7: line 6: the checkpoint is damaged: not the JSON of such a line
+        swapped 6 and 7: line 6: the checkpoint is missing
         without 7: line 7: the export is cut off where the seal should be
         twice 7: line 8: there is something after the end of the export
     "#]]
