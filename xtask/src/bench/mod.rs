@@ -98,30 +98,7 @@ type Sides = Vec<Box<dyn Side>>;
 /// Measures, and prints the report.
 pub(crate) fn bench(options: &Options) -> Outcome {
     let bench = Bench::prepare(options)?;
-    let wants = |part: Part| options.only.is_empty() || options.only.contains(&part);
-    let mut report = Report::new(&bench)?;
-    if wants(Part::Kv) || wants(Part::Ceiling) {
-        let sides = bench.launch("kv")?;
-        report.names = sides.iter().map(|side| side.name().to_owned()).collect();
-        if wants(Part::Kv) {
-            bench.kv(&sides, &mut report)?;
-        }
-        if wants(Part::Ceiling) {
-            bench.ceiling(&sides, &mut report)?;
-        }
-    }
-    if wants(Part::Creation) {
-        let sides = bench.launch("creation")?;
-        report.names = sides.iter().map(|side| side.name().to_owned()).collect();
-        bench.creation(&sides, &mut report)?;
-    }
-    if wants(Part::Growth) {
-        let levels = options.tenants.clone().unwrap_or(if options.quick { vec![0, 200] } else { vec![0, 1000, 5000] });
-        let mut sides = bench.launch("growth")?;
-        report.names = sides.iter().map(|side| side.name().to_owned()).collect();
-        bench.growth(&mut sides, &levels, &mut report)?;
-    }
-    let text = report.markdown();
+    let text = bench.measure(options).advice(format!("what the servers wrote is in {}", bench.home.display()))?;
     println!("\n{text}");
     if let Some(file) = &options.out {
         report::write(file, &text)?;
@@ -130,6 +107,32 @@ pub(crate) fn bench(options: &Options) -> Outcome {
 }
 
 impl Bench {
+    fn measure(&self, options: &Options) -> Outcome<String> {
+        let wants = |part: Part| options.only.is_empty() || options.only.contains(&part);
+        let mut report = Report::new(self)?;
+        if wants(Part::Kv) || wants(Part::Ceiling) {
+            let sides = self.launch("kv", &mut report)?;
+            if wants(Part::Kv) {
+                self.kv(&sides, &mut report)?;
+            }
+            if wants(Part::Ceiling) {
+                self.ceiling(&sides, &mut report)?;
+            }
+        }
+        if wants(Part::Creation) {
+            let sides = self.launch("creation", &mut report)?;
+            self.creation(&sides, &mut report)?;
+        }
+        if wants(Part::Growth) {
+            let mut levels =
+                options.tenants.clone().unwrap_or(if options.quick { vec![0, 200] } else { vec![0, 1000, 5000] });
+            levels.sort_unstable();
+            let mut sides = self.launch("growth", &mut report)?;
+            self.growth(&mut sides, &levels, &mut report)?;
+        }
+        Ok(report.markdown())
+    }
+
     fn prepare(options: &Options) -> Outcome<Self> {
         let wants = |side: Which| options.side.is_none_or(|only| only == side);
         let target = shell::target_dir()?;
@@ -155,7 +158,7 @@ impl Bench {
     }
 
     /// Fresh servers, OpenBao first.
-    fn launch(&self, name: &str) -> Outcome<Sides> {
+    fn launch(&self, name: &str, report: &mut Report) -> Outcome<Sides> {
         let mut sides: Sides = Vec::new();
         if let Some(binary) = &self.openbao {
             sides.push(Box::new(OpenBao::launch(binary, self.home.join(format!("{name}-openbao")))?));
@@ -163,6 +166,7 @@ impl Bench {
         if let Some(binary) = &self.bailiwick {
             sides.push(Box::new(Bailiwick::launch(binary, self.home.join(format!("{name}-bailiwick")))?));
         }
+        report.names = sides.iter().map(|side| side.name().to_owned()).collect();
         Ok(sides)
     }
 

@@ -38,11 +38,56 @@ pub(crate) struct Level {
 impl Level {
     /// For the terminal, while the benchmark goes on.
     pub(crate) fn line(&self) -> String {
-        let restart = Spread::of(self.restarts.iter().copied());
         format!(
             "at {} tenants {:.0} MiB, {:.0} MiB after a restart of {:.2} s",
-            self.tenants, self.grown.resident_mib, self.idle.resident_mib, restart.median
+            self.tenants,
+            self.grown.resident_mib,
+            self.idle.resident_mib,
+            self.restart().median
         )
+    }
+
+    fn table_line(&self) -> String {
+        let p50 = Spread::of(self.legs.iter().map(|run| run.p50_ms)).median;
+        let p99 = Spread::of(self.legs.iter().map(|run| run.p99_ms)).max;
+        let (rate, restart) = (self.rate(), self.restart());
+        let created = if self.legs.is_empty() {
+            "– | –".to_owned()
+        } else {
+            format!("**{}** ({}) | {} / {}", short(rate.median), range(rate, short), short(p50), short(p99))
+        };
+        format!(
+            "| {} | {} | {created} | {} | {} | **{}** ({}) |",
+            self.tenants,
+            self.side,
+            mib(self.grown),
+            mib(self.idle),
+            short(restart.median),
+            range(restart, short),
+        )
+    }
+
+    /// This side by the other, with as many tenants.
+    fn ratio_line(&self, other: &Self) -> String {
+        let created = match other.rate().median {
+            rate if rate > 0.0 => format!("**{}×**", short(self.rate().median / rate)),
+            _ => "–".to_owned(),
+        };
+        format!(
+            "| {} | *ratio* | {created} | | {}× | {}× | {}× |",
+            self.tenants,
+            short(self.grown.resident_mib / other.grown.resident_mib),
+            short(self.idle.resident_mib / other.idle.resident_mib),
+            short(self.restart().median / other.restart().median),
+        )
+    }
+
+    fn rate(&self) -> Spread {
+        Spread::of(self.legs.iter().map(|run| run.rate))
+    }
+
+    fn restart(&self) -> Spread {
+        Spread::of(self.restarts.iter().copied())
     }
 }
 
@@ -160,30 +205,15 @@ impl Report {
             "\n### As tenants grow\n\nA tenant is one that can store secrets (OpenBao: a namespace with a KV v2 mount). \
              Created: rate since the line before, 64 at a time, lowest–highest of four legs. Memory: resident, and \
              in brackets what the process has written itself. Restart: from process start to the first secret read with \
-             a tenant's credential, unsealing included.\n\n| tenants | side | created, 1/s | p50 / p99 ms | MiB after \
+             a tenant's credential, unsealing included. One more tenant than stated holds that secret.\n\n| tenants | side | created, 1/s | p50 / p99 ms | MiB after \
              creating them | MiB after a restart | restart, s |\n|---|---|---|---|---|---|---|\n"
         );
-        for level in &self.levels {
-            let rate = Spread::of(level.legs.iter().map(|run| run.rate));
-            let p50 = Spread::of(level.legs.iter().map(|run| run.p50_ms)).median;
-            let p99 = Spread::of(level.legs.iter().map(|run| run.p99_ms)).max;
-            let restart = Spread::of(level.restarts.iter().copied());
-            let created = if level.legs.is_empty() {
-                "– | –".to_owned()
-            } else {
-                let (p50, p99) = (short(p50), short(p99));
-                format!("**{}** ({}) | {p50} / {p99}", short(rate.median), range(rate, short))
-            };
-            let _ = writeln!(
-                text,
-                "| {} | {} | {created} | {} | {} | **{}** ({}) |",
-                level.tenants,
-                level.side,
-                mib(level.grown),
-                mib(level.idle),
-                short(restart.median),
-                range(restart, short),
-            );
+        for (index, level) in self.levels.iter().enumerate() {
+            let _ = writeln!(text, "{}", level.table_line());
+            let before = index.checked_sub(1).and_then(|index| self.levels.get(index));
+            if let Some(before) = before.filter(|before| before.tenants == level.tenants) {
+                let _ = writeln!(text, "{}", level.ratio_line(before));
+            }
         }
     }
 }
@@ -295,6 +325,17 @@ mod tests {
         let columns = vec![vec![run(10.0), run(20.0), run(40.0)], vec![run(100.0), run(100.0), run(200.0)]];
         let row = Row { name: String::new(), connections: 1, columns };
         assert_eq!(row.ratio(), Some(Spread { median: 5.0, min: 5.0, max: 10.0 }));
+    }
+
+    #[test]
+    fn a_level_is_compared_with_the_other_side_at_as_many_tenants() {
+        let level = |rate: f64, mib: f64, restart: f64| {
+            let memory = Memory { resident_mib: mib, anonymous_mib: mib };
+            let (side, legs, restarts) = (String::new(), vec![run(rate)], vec![restart]);
+            Level { side, tenants: 9, legs, grown: memory, idle: memory, restarts }
+        };
+        let line = level(100.0, 5.0, 0.5).ratio_line(&level(10.0, 50.0, 5.0));
+        assert_eq!(line, "| 9 | *ratio* | **10.0×** | | 0.10× | 0.10× | 0.10× |");
     }
 
     #[test]
