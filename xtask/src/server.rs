@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+#[cfg(target_os = "linux")]
 use serde_json::Value;
 
 use crate::failure::{Context, Failure, Outcome};
@@ -118,19 +119,10 @@ impl Dev {
     /// The operator's credential.
     #[cfg(target_os = "linux")]
     pub(crate) fn operator_credential(&self) -> Outcome<String> {
-        self.credential("/operator/credential")
-    }
-
-    /// The credential of a sample tenant's first member.
-    pub(crate) fn tenant_credential(&self, slug: &str) -> Outcome<String> {
-        self.credential(&format!("/tenants/{slug}/admin/credential"))
-    }
-
-    fn credential(&self, pointer: &str) -> Outcome<String> {
         let file = &self.credentials_file;
         let written: Value = serde_json::from_str(&fs::read_to_string(file).context(file.display())?)?;
-        let credential = written.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-        credential.context(format!("{} has no `{pointer}`", file.display()))
+        let credential = written.pointer("/operator/credential").and_then(Value::as_str).map(str::to_owned);
+        credential.context(format!("{} has no `/operator/credential`", file.display()))
     }
 
     /// Stops it and waits for its end.
