@@ -17,23 +17,23 @@ use crate::entry::{ENTRY_BYTES_MAX, is_salt};
 /// A position in canonical JSON. Every method takes what it names and moves on, or answers `None`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cursor<'a> {
-    rest: &'a str,
+    rest: &'a [u8],
 }
 
 impl<'a> Cursor<'a> {
-    /// At the start of `bytes`; `None` unless they are UTF-8.
-    pub(crate) fn new(bytes: &'a [u8]) -> Option<Self> {
-        std::str::from_utf8(bytes).ok().map(|rest| Self { rest })
+    /// At the start of `bytes`.
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
     }
 
     /// What is left.
-    pub(crate) fn rest(&self) -> &'a str {
+    pub(crate) fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
     /// Exactly this text.
     pub(crate) fn literal(&mut self, text: &str) -> Option<()> {
-        self.rest = self.rest.strip_prefix(text)?;
+        self.rest = self.rest.strip_prefix(text.as_bytes())?;
         Some(())
     }
 
@@ -43,7 +43,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// `n` bytes.
-    pub(crate) fn take(&mut self, n: usize) -> Option<&'a str> {
+    pub(crate) fn take(&mut self, n: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.rest.split_at_checked(n)?;
         self.rest = rest;
         Some(taken)
@@ -51,14 +51,14 @@ impl<'a> Cursor<'a> {
 
     /// A number without sign or leading zeros.
     pub(crate) fn number(&mut self) -> Option<u64> {
-        let end = self.rest.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(self.rest.len());
-        self.take(end).and_then(decimal)
+        let end = self.rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(self.rest.len());
+        decimal(std::str::from_utf8(self.take(end)?).ok()?)
     }
 
-    /// A string: what is between its quotes, still escaped.
-    fn string(&mut self) -> Option<&'a str> {
+    /// A string: what is between its quotes, still escaped. Not checked to be UTF-8.
+    fn string(&mut self) -> Option<&'a [u8]> {
         self.literal("\"")?;
-        let mut bytes = self.rest.bytes().enumerate();
+        let mut bytes = self.rest.iter().copied().enumerate();
         loop {
             let (at, byte) = bytes.next()?;
             match byte {
@@ -90,7 +90,7 @@ impl<'a> Cursor<'a> {
     /// One of these strings.
     fn one_of(&mut self, texts: &[&str]) -> Option<()> {
         let found = self.string()?;
-        texts.contains(&found).then_some(())
+        texts.iter().any(|text| text.as_bytes() == found).then_some(())
     }
 
     /// Comma-separated strings up to `]`.
@@ -105,7 +105,7 @@ impl<'a> Cursor<'a> {
 
     /// Comma-separated pairs of strings up to `}`, with ascending names.
     fn pairs_to_brace(&mut self) -> Option<()> {
-        let mut last: Option<Cow<'_, str>> = None;
+        let mut last: Option<Cow<'_, [u8]>> = None;
         loop {
             let name = unescape(self.string()?);
             if last.is_some_and(|last| last >= name) {
@@ -122,12 +122,13 @@ impl<'a> Cursor<'a> {
 }
 
 /// The text of a string that [`Cursor::string`] took.
-fn unescape(text: &str) -> Cow<'_, str> {
-    if !text.contains('\\') {
+fn unescape(text: &[u8]) -> Cow<'_, [u8]> {
+    if !text.contains(&b'\\') {
         return Cow::Borrowed(text);
     }
     // It was checked already; if this should fail nevertheless, then the escaped text equals nothing that is expected.
-    serde_json::from_str(&format!("\"{text}\"")).map_or(Cow::Borrowed(text), Cow::Owned)
+    let quoted = [b"\"", text, b"\""].concat();
+    serde_json::from_slice(&quoted).map_or(Cow::Borrowed(text), |text: String| Cow::Owned(text.into_bytes()))
 }
 
 /// Tenant and time of an entry; `None` unless the bytes are the canonical bytes of one.
@@ -135,7 +136,8 @@ pub(crate) fn entry(bytes: &[u8]) -> Option<(Cow<'_, str>, Timestamp)> {
     if bytes.len() > ENTRY_BYTES_MAX {
         return None;
     }
-    let mut at = Cursor::new(bytes)?;
+    std::str::from_utf8(bytes).ok()?;
+    let mut at = Cursor::new(bytes);
     at.literal("{\"v\":1,\"tenant\":")?;
     let tenant = at.string()?;
     at.literal(",\"time\":")?;
@@ -180,15 +182,23 @@ pub(crate) fn entry(bytes: &[u8]) -> Option<(Cow<'_, str>, Timestamp)> {
     at.literal(",\"salt\":")?;
     let salt = at.string()?;
     at.literal("}")?;
-    (at.rest().is_empty() && is_salt(salt)).then(|| (unescape(tenant), time))
+    if !at.rest().is_empty() || !is_salt(salt) {
+        return None;
+    }
+    let tenant = match unescape(tenant) {
+        Cow::Borrowed(tenant) => Cow::Borrowed(std::str::from_utf8(tenant).ok()?),
+        Cow::Owned(tenant) => Cow::Owned(String::from_utf8(tenant).ok()?),
+    };
+    Some((tenant, time))
 }
 
 /// A time in the one spelling that [`Timestamp`] has.
-fn timestamp(text: &str) -> Option<Timestamp> {
-    if let Some(time) = common_timestamp(text.as_bytes()) {
+fn timestamp(text: &[u8]) -> Option<Timestamp> {
+    if let Some(time) = common_timestamp(text) {
         return Some(time);
     }
     // The rest are times before year 0 or at the far end of time, and texts that are no times at all.
+    let text = std::str::from_utf8(text).ok()?;
     let time: Timestamp = text.parse().ok()?;
     (time.to_string() == text).then_some(time)
 }

@@ -104,10 +104,11 @@ pub(crate) fn decimal(text: &str) -> Option<u64> {
 }
 
 /// A hash in its one base64 spelling.
-pub fn hash_from_base64(text: &str) -> Option<Hash> {
+pub fn hash_from_base64(text: impl AsRef<[u8]>) -> Option<Hash> {
+    let text = text.as_ref();
     // 33 is what 44 characters could hold; the padding makes it 32.
     let mut bytes = [0; 33];
-    if text.len() != 44 || BASE64.decode_mut(text.as_bytes(), &mut bytes) != Ok(32) {
+    if text.len() != 44 || BASE64.decode_mut(text, &mut bytes) != Ok(32) {
         return None;
     }
     bytes.first_chunk().copied()

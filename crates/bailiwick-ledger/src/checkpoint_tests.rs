@@ -46,8 +46,8 @@ fn malformed_checkpoints_are_refused() {
         (format!("log\n1 \n{root}\n"), Size),
         (format!("log\n0x1\n{root}\n"), Size),
         (format!("log\n18446744073709551616\n{root}\n"), Size),
-        (format!("log\n1\n{}\n", &root[..43]), Root),
-        (format!("log\n1\n{}J=\n", &root[..42]), Root), // trailing bits
+        (format!("log\n1\n{}\n", root.split_at(43).0), Root),
+        (format!("log\n1\n{}J=\n", root.split_at(42).0), Root), // trailing bits
         (format!("log\n1\n{}\n", "A".repeat(44)), Root),
         (format!("log\n1\n{root}\r\n"), Root),
         ("log\n1\n\n".to_owned(), Root),

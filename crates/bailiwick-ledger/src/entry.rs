@@ -201,7 +201,7 @@ impl Entry {
         if entry.canonical() != bytes {
             return Err(EntryError::NotCanonical);
         }
-        if !is_salt(&entry.salt) {
+        if !is_salt(entry.salt.as_bytes()) {
             return Err(EntryError::Salt);
         }
         Ok(entry)
@@ -224,9 +224,9 @@ impl Entry {
     }
 }
 
-pub(crate) fn is_salt(text: &str) -> bool {
+pub(crate) fn is_salt(text: &[u8]) -> bool {
     let mut bytes = [0; 18];
-    text.len() == 24 && BASE64.decode_mut(text.as_bytes(), &mut bytes) == Ok(16)
+    text.len() == 24 && BASE64.decode_mut(text, &mut bytes) == Ok(16)
 }
 
 /// Where and roughly what: the text of the library's error may repeat input that nobody escaped.

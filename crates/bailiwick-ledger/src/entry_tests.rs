@@ -29,7 +29,7 @@ fn read(bytes: &[u8]) -> Result<Entry, EntryError> {
     let parsed = Entry::parse(bytes);
     let checked = Entry::check(bytes);
     match (&parsed, &checked) {
-        (Ok(entry), Ok(checked)) => assert_eq!((&entry.tenant[..], entry.time), (&*checked.tenant, checked.time)),
+        (Ok(entry), Ok(checked)) => assert_eq!((entry.tenant.as_str(), entry.time), (&*checked.tenant, checked.time)),
         (Err(parsed), Err(checked)) => assert_eq!(parsed, checked),
         _ => panic!("the readers disagree on {:?}: {parsed:?}, {checked:?}", String::from_utf8_lossy(bytes)),
     }

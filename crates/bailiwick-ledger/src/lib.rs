@@ -14,6 +14,7 @@ pub mod checkpoint;
 pub mod entry;
 pub mod export;
 pub mod note;
+pub mod ocsf;
 mod proof;
 mod tree;
 

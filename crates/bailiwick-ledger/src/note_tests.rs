@@ -103,7 +103,7 @@ fn malformed_notes_are_refused() {
         format!("\u{2014} a\u{a0}b {signature}\n"),                  // white space in the name
         format!("\u{2014} a {signature} \n"),                        // trailing space
         format!("\u{2014} a {}\n", signature.trim_end_matches('=')), // no padding
-        format!("\u{2014} a {}\n", &signature[..4]),                 // too short for a key id
+        format!("\u{2014} a {}\n", signature.split_at(4).0),         // too short for a key id
         "\u{2014} a AAAAAA==\n".to_owned(),                          // a key id and nothing else
         format!("{}\r\n", line.trim_end()),                          // carriage return
         "\u{2014} a AAAAAAB=\n".to_owned(),                          // trailing bits
@@ -171,7 +171,8 @@ fn a_verifier_key_has_one_spelling() {
             }
         }
     }
-    for bad in ["", "a", "a+b", "a+00000000+", "+00000000+AQ==", &text.to_uppercase(), &format!("{text} "), &text[1..]]
+    for bad in
+        ["", "a", "a+b", "a+00000000+", "+00000000+AQ==", &text.to_uppercase(), &format!("{text} "), text.split_at(1).1]
     {
         assert!(bad.parse::<VerifierKey>().is_err(), "{bad}");
     }

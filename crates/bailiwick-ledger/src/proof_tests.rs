@@ -52,7 +52,7 @@ fn proofs_of_large_trees_are_made_of_few_stored_nodes() {
     let mut sizes = edges.to_vec();
     sizes.extend((0..60).map(|_| 1 + dice.next() % size_max));
     for &size in &sizes {
-        let root = roots[size as usize];
+        let root = roots[usize::try_from(size).unwrap()];
         assert_eq!(store.root(size), root, "size {size}");
         let mut indexes: Vec<u64> = edges.iter().map(|n| n - 1).collect();
         indexes.extend((0..10).map(|_| dice.next() % size));
@@ -62,7 +62,7 @@ fn proofs_of_large_trees_are_made_of_few_stored_nodes() {
         }
         for &old in sizes.iter().filter(|old| **old <= size).take(30) {
             let proof = store.consistency(old, size);
-            let old_root = roots[old as usize];
+            let old_root = roots[usize::try_from(old).unwrap()];
             assert_eq!(verify_consistency(old, size, &proof, &old_root, &root), Ok(()), "{old} to {size}");
         }
     }

@@ -119,7 +119,7 @@ fn every_digit_of_a_proof_counts() {
 fn a_good_consistency_proof_holds() {
     let (export, _, proof) = ledger();
     let older = export.at(3).sign(&[&export.installation_key]).unwrap();
-    for older in [None, Some(&older[..])] {
+    for older in [None, Some(older.as_str())] {
         let report = verify_consistency(proof.to_string().as_bytes(), &keys(&export), older).unwrap();
         assert_eq!((report.old_size, report.old_root), (3, export.at(3).root));
         assert_eq!(report.checkpoint.checkpoint, export.checkpoint);

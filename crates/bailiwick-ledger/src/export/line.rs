@@ -202,8 +202,8 @@ impl<'a> EntryLine<'a> {
     }
 
     fn parse_canonical(line: &'a [u8]) -> Option<Self> {
-        let (_, frame) = line.split_last()?;
-        let mut at = Cursor::new(frame)?;
+        let (end, frame) = line.split_last()?;
+        let mut at = Cursor::new(frame);
         at.literal(ENTRY_START)?;
         let index = at.number()?;
         at.literal(ENTRY_LEAF)?;
@@ -211,9 +211,9 @@ impl<'a> EntryLine<'a> {
         at.literal(ENTRY_BODY)?;
         let entry = at.rest();
         // An entry is at least an object, so that nothing else can stand in for one.
-        let is_object = entry.starts_with('{') && entry.ends_with('}');
-        let is_complete = line.last() == Some(&b'}') && (is_object || entry == ERASED);
-        is_complete.then_some(Self { index, leaf, entry: is_object.then_some(entry.as_bytes()) })
+        let is_object = entry.starts_with(b"{") && entry.ends_with(b"}");
+        let is_complete = *end == b'}' && (is_object || entry == ERASED.as_bytes());
+        is_complete.then_some(Self { index, leaf, entry: is_object.then_some(entry) })
     }
 }
 
