@@ -1,1 +1,40 @@
-//! placeholder
+//! The use cases of Bailiwick, one module per noun, on one kernel.
+//!
+//! A request enters through [`App::run`] (tenant plane) or [`App::run_platform`] (operators) with a use case as its
+//! value, and leaves as an [`Answer`], which only a durable commit makes. See `tx` for the ladder.
+//!
+//! # Deliberately absent
+//! No HTTP, no SQL, no Cedar; no method that returns a tenant's contents to an operator.
+
+pub mod accounts;
+mod app;
+mod credentials;
+mod error;
+mod export;
+mod gate;
+pub mod installation;
+mod jobs;
+pub mod keyring;
+pub mod ledger;
+pub mod members;
+mod merge;
+pub mod mounts;
+pub mod operators;
+mod page;
+pub mod policies;
+mod records;
+mod request;
+pub mod secrets;
+mod snapshot;
+mod state;
+pub mod tenants;
+mod tx;
+mod validate;
+pub mod whoami;
+
+pub use app::{App, AppConfig, PlatformUseCase, UseCase};
+pub use error::AppError;
+pub use export::Export;
+pub use page::PageRequest;
+pub use request::{Door, Idempotency, RequestMeta};
+pub use tx::{Answer, PlatformTx, Reply, TenantTx};

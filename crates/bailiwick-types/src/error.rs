@@ -128,6 +128,8 @@ codes! {
     PermissionDenied = "permission_denied", Denied, 403, "permission denied", "`bailiwick policy check` explains decisions to those who may ask";
     TenantSuspended = "tenant_suspended", Denied, 403, "the tenant is suspended", "ask the operator of this installation";
     NotFound = "not_found", Absent, 404, "not found", "";
+    MountNotFound = "mount_not_found", Absent, 404, "nothing is mounted there", "`bailiwick mount list` shows what is";
+    VersionNotFound = "version_not_found", Absent, 404, "the secret has no such version, or it was deleted or destroyed", "`bailiwick secret metadata get` shows the versions";
     RouteNotFound = "route_not_found", Absent, 404, "no such route", "see /api/v1/openapi.json";
     AlreadyExists = "already_exists", Conflict, 409, "that name is taken", "names are never reused where the detail says so";
     CasConflict = "cas_conflict", Conflict, 409, "the check-and-set parameter did not match the current version", "read the current version and try again";

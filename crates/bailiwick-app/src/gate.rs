@@ -1,0 +1,147 @@
+//! How fast and how much at once: per tenant, after authentication, so that nobody can use up another's share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use bailiwick_types::{Limit, Limits, Timestamp};
+use parking_lot::Mutex;
+
+use crate::error::AppError;
+
+/// One tenant's gate on this node.
+#[derive(Default)]
+pub(crate) struct Gate {
+    bucket: Mutex<Bucket>,
+    in_flight: AtomicU64,
+    /// Failed logins and refusals by rate, written down at most once a window.
+    pub(crate) failed_logins: Collapse,
+    pub(crate) rate_refusals: Collapse,
+}
+
+/// A token bucket of thousandths of a request, so that low rates refill evenly.
+#[derive(Default)]
+struct Bucket {
+    milli_tokens: u64,
+    filled_at: Option<Timestamp>,
+}
+
+/// One request's place in the gate; gives it back when dropped, also when the request is cancelled.
+pub(crate) struct Pass(Arc<Gate>);
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Gate {
+    pub(crate) fn enter(self: &Arc<Self>, limits: &Limits, now: Timestamp) -> Result<Pass, AppError> {
+        let most = limits.of(Limit::ConcurrentRequests);
+        if self.in_flight.fetch_add(1, Ordering::Relaxed) >= most {
+            self.in_flight.fetch_sub(1, Ordering::Relaxed);
+            return Err(AppError::rate_limited(100));
+        }
+        let pass = Pass(Arc::clone(self));
+        let rate = limits.of(Limit::RequestsPerSecond).max(1);
+        let mut bucket = self.bucket.lock();
+        let full = rate.saturating_mul(1_000);
+        bucket.milli_tokens = match bucket.filled_at {
+            None => full,
+            Some(before) => {
+                let elapsed_ms = u64::try_from(now.since(before).as_millis()).unwrap_or(u64::MAX);
+                bucket.milli_tokens.saturating_add(elapsed_ms.saturating_mul(rate)).min(full)
+            }
+        };
+        // A clock that was set back must not stop the refill for as long as it was ahead.
+        bucket.filled_at = Some(now);
+        match bucket.milli_tokens.checked_sub(1_000) {
+            Some(rest) => {
+                bucket.milli_tokens = rest;
+                drop(bucket);
+                Ok(pass)
+            }
+            None => Err(AppError::rate_limited(1_000_u64.div_ceil(rate).max(1))),
+        }
+    }
+}
+
+/// Lets one event of a kind through in each window and counts the others, so that a flood of failures cannot grow a
+/// ledger faster than the window allows.
+pub(crate) struct Collapse {
+    window_end_ms: AtomicI64,
+    suppressed: AtomicU64,
+}
+
+impl Default for Collapse {
+    fn default() -> Self {
+        Self { window_end_ms: AtomicI64::new(i64::MIN), suppressed: AtomicU64::new(0) }
+    }
+}
+
+impl Collapse {
+    const WINDOW_MS: i64 = 10_000;
+
+    /// `Some(n)`: write this one down, and that `n` before it were not.
+    pub(crate) fn admit(&self, now: Timestamp) -> Option<u64> {
+        let end = self.window_end_ms.load(Ordering::Relaxed);
+        let now = now.unix_ms();
+        // A window that ends too far ahead was set by a clock that has since gone back.
+        let is_open = now >= end || end.saturating_sub(now) > Self::WINDOW_MS;
+        let claimed = is_open
+            && self
+                .window_end_ms
+                .compare_exchange(end, now.saturating_add(Self::WINDOW_MS), Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok();
+        if claimed {
+            return Some(self.suppressed.swap(0, Ordering::Relaxed));
+        }
+        self.suppressed.fetch_add(1, Ordering::Relaxed);
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: i64) -> Timestamp {
+        Timestamp::from_unix_ms(ms)
+    }
+
+    #[test]
+    fn a_bucket_empties_and_refills() {
+        let gate = Arc::new(Gate::default());
+        let mut limits = Limits::default();
+        limits.set(Limit::RequestsPerSecond, Some(10));
+        for _ in 0..10 {
+            assert!(gate.enter(&limits, at(0)).is_ok());
+        }
+        assert!(gate.enter(&limits, at(0)).is_err());
+        assert!(gate.enter(&limits, at(99)).is_err());
+        assert!(gate.enter(&limits, at(200)).is_ok());
+    }
+
+    #[test]
+    fn places_are_given_back() {
+        let gate = Arc::new(Gate::default());
+        let mut limits = Limits::default();
+        limits.set(Limit::ConcurrentRequests, Some(2));
+        let first = gate.enter(&limits, at(0)).unwrap();
+        let _second = gate.enter(&limits, at(0)).unwrap();
+        assert!(gate.enter(&limits, at(0)).is_err());
+        drop(first);
+        assert!(gate.enter(&limits, at(0)).is_ok());
+    }
+
+    #[test]
+    fn a_flood_is_one_event_per_window_with_its_count() {
+        let collapse = Collapse::default();
+        assert_eq!(collapse.admit(at(0)), Some(0));
+        for _ in 0..5 {
+            assert_eq!(collapse.admit(at(5)), None);
+        }
+        assert_eq!(collapse.admit(at(10_000)), Some(5));
+        // The clock goes back an hour.
+        assert_eq!(collapse.admit(at(-3_600_000)), Some(0));
+    }
+}

@@ -1,0 +1,407 @@
+//! The ledger, read: pages, checkpoints, proofs, exports. Of a tenant by the tenant, of the platform by operators.
+
+use std::str::FromStr;
+
+use bailiwick_authz::Permit;
+use bailiwick_ledger::checkpoint::Checkpoint;
+use bailiwick_ledger::entry::Entry;
+use bailiwick_ledger::note::NoteSigner;
+use bailiwick_ledger::{
+    CompactRange, Hash, LeafRange, consistency_ranges, inclusion_ranges, range_hash, stored_runs,
+};
+use bailiwick_seal::Purpose;
+use bailiwick_store::{Header, StoredEntry};
+use bailiwick_types::action::act;
+use bailiwick_types::api::ledger::{
+    ConsistencyProof, InclusionProof, LedgerEntry, LedgerPage, SignedCheckpoint,
+};
+use bailiwick_types::{Action, Code, Resource, ResourceKind, Timestamp};
+use data_encoding::BASE64;
+
+use crate::app::{App, PlatformUseCase, UseCase};
+use crate::error::AppError;
+use crate::page::PageRequest;
+use crate::snapshot::Snapshot;
+use crate::tx::{Answer, PlatformTx, Reply, Scope, TenantTx, Tx};
+
+/// The log's origin: opaque, one per plane.
+pub(crate) fn origin(snapshot: &Snapshot) -> String {
+    format!("{}/{}", snapshot.installation, crate::tx::tenant_name(snapshot.tenant))
+}
+
+/// Which entries are wanted. All that is given must hold.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// The actor's id.
+    pub actor: Option<String>,
+    /// The action's name, or a noun with a `:` at its end for all of its actions.
+    pub action: Option<String>,
+    /// The resource's id, or its beginning followed by `*`.
+    pub resource: Option<String>,
+    /// `ok`, or an error class such as `denied`.
+    pub outcome: Option<String>,
+    /// `allow`, `deny` or `none`.
+    pub decision: Option<String>,
+    /// The request id.
+    pub request: Option<String>,
+    /// Not before.
+    pub since: Option<Timestamp>,
+    /// Before.
+    pub until: Option<Timestamp>,
+    /// Leave out this caller's own reading of the ledger, so that a follower does not follow itself.
+    pub skip_own_reads: bool,
+}
+
+impl Filter {
+    fn query(&self) -> String {
+        format!("{self:?}")
+    }
+
+    fn fits(&self, entry: &Entry, reader: &str) -> bool {
+        fn is(wanted: Option<&String>, value: &str) -> bool {
+            wanted.is_none_or(|wanted| wanted == value)
+        }
+        let decision = match entry.decision {
+            bailiwick_ledger::entry::Decision::Allow => "allow",
+            bailiwick_ledger::entry::Decision::Deny => "deny",
+            bailiwick_ledger::entry::Decision::None => "none",
+        };
+        let is_action = self.action.as_ref().is_none_or(|wanted| {
+            *wanted == entry.action || (wanted.ends_with(':') && entry.action.starts_with(wanted.as_str()))
+        });
+        let is_resource = self.resource.as_ref().is_none_or(|wanted| match wanted.strip_suffix('*') {
+            Some(prefix) => entry.resource.id.starts_with(prefix),
+            None => *wanted == entry.resource.id,
+        });
+        let is_own_read = self.skip_own_reads
+            && entry.actor.id.as_deref() == Some(reader)
+            && Action::from_str(&entry.action)
+                .is_ok_and(|action| matches!(action, Action::LedgerRead | Action::PlatformLedgerRead));
+        is(self.actor.as_ref(), entry.actor.id.as_deref().unwrap_or_default())
+            && is_action
+            && is_resource
+            && is(self.outcome.as_ref(), &entry.outcome)
+            && is(self.decision.as_ref(), decision)
+            && is(self.request.as_ref(), &entry.request)
+            && self.since.is_none_or(|since| entry.time >= since)
+            && self.until.is_none_or(|until| entry.time < until)
+            && !is_own_read
+    }
+}
+
+/// Entries that one request looks at, at most. A page may be short, or empty, and still have a next one.
+const SCAN_MAX: u64 = 20_000;
+const SCAN_STEP: u64 = 500;
+
+/// The question that [`List`] and [`PlatformList`] ask.
+#[derive(Debug, Clone, Default)]
+pub struct Query {
+    /// Which page.
+    pub page: PageRequest,
+    /// Which entries.
+    pub filter: Filter,
+    /// Start at this index (newest first: at and below it).
+    pub from: Option<u64>,
+    /// Newest first.
+    pub is_descending: bool,
+}
+
+fn ledger_resource() -> Resource {
+    Resource::plain(ResourceKind::Ledger, "ledger")
+}
+
+impl App {
+    /// Opens an entry; `None` where the tenant was erased.
+    pub(crate) fn open_entry(snapshot: &Snapshot, stored: &StoredEntry) -> Result<Option<Vec<u8>>, AppError> {
+        if stored.sealed.is_empty() {
+            return Ok(None);
+        }
+        let context = snapshot.context("ledger", &stored.leaf, 0);
+        let opened = snapshot.keyring()?.open(Purpose::Ledger, &context, &stored.sealed)?;
+        Ok(Some(opened.expose().clone()))
+    }
+
+    fn show_entry(stored: &StoredEntry, canonical: Option<&[u8]>) -> Result<LedgerEntry, AppError> {
+        let entry = match canonical {
+            Some(bytes) => serde_json::from_slice(bytes).map_err(AppError::internal)?,
+            None => serde_json::Value::Null,
+        };
+        Ok(LedgerEntry { index: stored.index, leaf: BASE64.encode(&stored.leaf), entry })
+    }
+}
+
+impl<S: Scope> Tx<'_, S> {
+    async fn ledger_header(&self) -> Result<Header, AppError> {
+        self.app.store.header(self.snapshot.tenant).await?.ok_or_else(AppError::not_found)
+    }
+
+    async fn ledger_page(&self, query: &Query) -> Result<LedgerPage, AppError> {
+        let limit = self.page_limit(&query.page)?;
+        let text = format!("{} {}", query.filter.query(), query.is_descending);
+        let size = self.ledger_header().await?.ledger.size();
+        let position = self.page_after(&query.page, &text)?;
+        let position = match position {
+            Some(bytes) => {
+                let bytes = <[u8; 8]>::try_from(bytes.as_slice()).map_err(|_| AppError::new(Code::InvalidCursor))?;
+                Some(u64::from_be_bytes(bytes))
+            }
+            None => None,
+        };
+        let reader = self.principal().id.clone();
+        let mut items = Vec::new();
+        let mut scanned = 0;
+        // The next index to look at; going down, one more than it.
+        let mut at = match (position, query.is_descending) {
+            (Some(position), _) => position.min(size),
+            (None, false) => query.from.unwrap_or(0).min(size),
+            (None, true) => query.from.map_or(size, |from| from.saturating_add(1).min(size)),
+        };
+        let is_end = |at: u64| if query.is_descending { at == 0 } else { at >= size };
+        while !is_end(at) && items.len() < limit && scanned < SCAN_MAX {
+            let step = SCAN_STEP.min(if query.is_descending { at } else { size - at });
+            let first = if query.is_descending { at - step } else { at };
+            let mut entries =
+                self.app.store.entries(self.snapshot.tenant, first, usize::try_from(step).unwrap_or(0)).await?;
+            if entries.is_empty() {
+                return Err(AppError::internal("the ledger has a gap"));
+            }
+            if query.is_descending {
+                entries.reverse();
+            }
+            for stored in &entries {
+                if items.len() == limit {
+                    break;
+                }
+                at = if query.is_descending { stored.index } else { stored.index + 1 };
+                scanned += 1;
+                let canonical = App::open_entry(&self.snapshot, stored)?;
+                let fits = match &canonical {
+                    Some(bytes) => query.filter.fits(&Entry::parse(bytes).map_err(AppError::internal)?, &reader),
+                    None => false,
+                };
+                if fits {
+                    items.push(App::show_entry(stored, canonical.as_deref())?);
+                }
+            }
+        }
+        let is_complete = is_end(at);
+        // Going up there is always a next: what comes later.
+        let next = match (is_complete, query.is_descending) {
+            (true, true) => None,
+            _ => Some(self.cursor(&text, &at.to_be_bytes())?),
+        };
+        Ok(LedgerPage { items, next, size, is_complete })
+    }
+
+    async fn ledger_entry(&self, index: u64) -> Result<LedgerEntry, AppError> {
+        let entries = self.app.store.entries(self.snapshot.tenant, index, 1).await?;
+        let stored = entries.first().filter(|stored| stored.index == index).ok_or_else(AppError::not_found)?;
+        let canonical = App::open_entry(&self.snapshot, stored)?;
+        App::show_entry(stored, canonical.as_deref())
+    }
+
+    /// Signs the tree as it is. What is signed is read back from what is durable, so no two checkpoints can disagree.
+    fn sign_checkpoint(&self, ledger: &CompactRange) -> Result<SignedCheckpoint, AppError> {
+        self.sign_root(ledger.size(), ledger.root())
+    }
+
+    fn sign_root(&self, size: u64, root: Hash) -> Result<SignedCheckpoint, AppError> {
+        let origin = origin(&self.snapshot);
+        let unsealed = self.app.unsealed()?;
+        let own = self.snapshot.keyring()?.ledger_signer(&origin)?;
+        let checkpoint = Checkpoint { origin: origin.clone(), size, root };
+        let signers: [&dyn NoteSigner; 2] = [&own, &unsealed.signer];
+        let note = checkpoint.sign(&signers).map_err(AppError::internal)?;
+        let keys = self.app.ledger_keys(&self.snapshot)?.iter().map(ToString::to_string).collect();
+        Ok(SignedCheckpoint { origin, size, root: BASE64.encode(&root), note, keys })
+    }
+
+    async fn ledger_checkpoint(&self) -> Result<SignedCheckpoint, AppError> {
+        let header = self.ledger_header().await?;
+        self.sign_checkpoint(&header.ledger)
+    }
+
+    /// The hash over a range of leaves, from what the store keeps.
+    async fn hash_of(&self, range: LeafRange) -> Result<Hash, AppError> {
+        let tenant = self.snapshot.tenant;
+        let mut runs = Vec::new();
+        for run in stored_runs(range) {
+            let hashes = match run.level {
+                0 => self.app.store.leaves(tenant, run.from, run.to).await?,
+                level => self.app.store.subtrees(tenant, level, run.from, run.to).await?,
+            };
+            runs.push((run, hashes));
+        }
+        range_hash(range, &runs).ok_or_else(|| AppError::internal("the tree is incomplete"))
+    }
+
+    async fn hashes_of(&self, ranges: Vec<LeafRange>) -> Result<Vec<String>, AppError> {
+        let mut proof = Vec::with_capacity(ranges.len());
+        for range in ranges {
+            proof.push(BASE64.encode(&self.hash_of(range).await?));
+        }
+        Ok(proof)
+    }
+
+    async fn root_at(&self, size: u64) -> Result<Hash, AppError> {
+        if size == 0 {
+            return Ok(bailiwick_ledger::empty_root());
+        }
+        self.hash_of(LeafRange { from: 0, to: size }).await
+    }
+
+    async fn ledger_inclusion(&self, index: u64, size: Option<u64>) -> Result<InclusionProof, AppError> {
+        let size = self.known_size(size).await?;
+        let ranges = inclusion_ranges(index, size)
+            .ok_or_else(|| AppError::invalid(format!("`index` must be below the size, {size}")))?;
+        let leaf = self.app.store.leaves(self.snapshot.tenant, index, index + 1).await?;
+        let leaf = leaf.first().ok_or_else(AppError::not_found)?;
+        let proof = self.hashes_of(ranges).await?;
+        let checkpoint = self.sign_root(size, self.root_at(size).await?)?;
+        Ok(InclusionProof { index, size, leaf: BASE64.encode(leaf), proof, checkpoint: checkpoint.note })
+    }
+
+    async fn ledger_consistency(&self, old: u64, new: Option<u64>) -> Result<ConsistencyProof, AppError> {
+        let new = self.known_size(new).await?;
+        let ranges = consistency_ranges(old, new)
+            .ok_or_else(|| AppError::invalid(format!("`old` must be between 1 and the newer size, {new}")))?;
+        let proof = self.hashes_of(ranges).await?;
+        let old_root = BASE64.encode(&self.root_at(old).await?);
+        let checkpoint = self.sign_root(new, self.root_at(new).await?)?;
+        Ok(ConsistencyProof { old, new, old_root, proof, checkpoint: checkpoint.note })
+    }
+
+    async fn known_size(&self, wanted: Option<u64>) -> Result<u64, AppError> {
+        let size = self.ledger_header().await?.ledger.size();
+        match wanted {
+            Some(wanted) if wanted > size => Err(AppError::invalid(format!("the ledger has {size} entries"))),
+            Some(wanted) => Ok(wanted),
+            None => Ok(size),
+        }
+    }
+
+    /// What an export needs from here on; its own entry is committed first, and is in it.
+    fn export(&self, format: ExportFormat) -> ExportPlan {
+        ExportPlan { snapshot: std::sync::Arc::clone(&self.snapshot), format }
+    }
+}
+
+/// What an export is written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExportFormat {
+    /// Bailiwick's own, for `bailiwick verify`: every byte is covered by a signature.
+    Bailiwick,
+    /// One entry a line.
+    JsonLines,
+    /// One OCSF event a line.
+    Ocsf,
+}
+
+/// An export that may be made: [`App::export`] does.
+pub struct ExportPlan {
+    pub(crate) snapshot: std::sync::Arc<Snapshot>,
+    pub(crate) format: ExportFormat,
+}
+
+impl Reply for ExportPlan {
+    fn remembered(&self) -> Option<String> {
+        None
+    }
+    fn recalled(_: &str) -> Option<Self> {
+        None
+    }
+}
+
+/// Twin use cases: the tenant's ledger for the tenant, the platform's for operators.
+macro_rules! ledger_cases {
+    ($($(#[$doc:meta])* $tenant:ident / $platform:ident { $($field:ident: $type:ty = $field_doc:literal),* },
+       $action:ident / $platform_action:ident, $reply:ty, |$tx:ident, $this:ident, $permit:ident| $body:block;)+) => {
+        $(
+            $(#[$doc])* #[doc = " Of the tenant."]
+            pub struct $tenant { $(#[doc = $field_doc] pub $field: $type),* }
+            impl UseCase for $tenant {
+                type Action = act::$action;
+                type Reply = $reply;
+                async fn run(&self, $tx: &mut TenantTx<'_>) -> Result<Answer<$reply>, AppError> {
+                    let $this = self;
+                    let $permit: Permit<act::$action> = $tx.authorize(&ledger_resource()).await?;
+                    let reply = $body;
+                    $tx.commit($permit, reply).await
+                }
+            }
+            $(#[$doc])* #[doc = " Of the platform."]
+            pub struct $platform { $(#[doc = $field_doc] pub $field: $type),* }
+            impl PlatformUseCase for $platform {
+                type Action = act::$platform_action;
+                type Reply = $reply;
+                async fn run(&self, $tx: &mut PlatformTx<'_>) -> Result<Answer<$reply>, AppError> {
+                    let $this = self;
+                    let $permit: Permit<act::$platform_action> = $tx.authorize(&crate::tenants::platform()).await?;
+                    let reply = $body;
+                    $tx.commit($permit, reply).await
+                }
+            }
+        )+
+    };
+}
+
+ledger_cases! {
+    /// Pages through entries.
+    List / PlatformList { query: Query = "What is wanted." }, LedgerRead / PlatformLedgerRead, LedgerPage,
+        |tx, this, permit| { tx.ledger_page(&this.query).await? };
+    /// Shows one entry.
+    ShowEntry / PlatformShowEntry { index: u64 = "Which." }, LedgerRead / PlatformLedgerRead, LedgerEntry,
+        |tx, this, permit| { tx.ledger_entry(this.index).await? };
+    /// Signs a checkpoint.
+    SignCheckpoint / PlatformSignCheckpoint {}, LedgerProve / PlatformLedgerProve, SignedCheckpoint,
+        |tx, _this, permit| { tx.ledger_checkpoint().await? };
+    /// Proves that an entry is in the tree of a size.
+    ProveInclusion / PlatformProveInclusion {
+        index: u64 = "Which entry.", size: Option<u64> = "In the tree of this size; the present one if absent."
+    }, LedgerProve / PlatformLedgerProve, InclusionProof,
+        |tx, this, permit| { tx.ledger_inclusion(this.index, this.size).await? };
+    /// Proves that an older tree is a beginning of a newer one.
+    ProveConsistency / PlatformProveConsistency {
+        old: u64 = "The older size.", new: Option<u64> = "The newer size; the present one if absent."
+    }, LedgerProve / PlatformLedgerProve, ConsistencyProof,
+        |tx, this, permit| { tx.ledger_consistency(this.old, this.new).await? };
+    /// Allows an export.
+    Export / PlatformExport { format: ExportFormat = "As what." }, LedgerExport / PlatformLedgerExport, ExportPlan,
+        |tx, this, permit| { tx.export(this.format) };
+}
+
+impl App {
+    /// Waits until the ledger that `answer` came from has grown beyond `size`, or until `span` is over. For following.
+    ///
+    /// # Errors
+    /// [`Code::StorageUnavailable`] if the store does not answer.
+    pub async fn wait_for_growth(
+        &self,
+        snapshot_of: &LedgerWatch,
+        size: u64,
+        span: std::time::Duration,
+    ) -> Result<bool, AppError> {
+        const POLL: std::time::Duration = std::time::Duration::from_millis(200);
+        let mut left = span;
+        loop {
+            let header = self.store.header(snapshot_of.0).await?;
+            if header.is_none_or(|header| header.ledger.size() > size) {
+                return Ok(true);
+            }
+            if left.is_zero() {
+                return Ok(false);
+            }
+            let nap = POLL.min(left);
+            tokio::time::sleep(nap).await;
+            left = left.saturating_sub(nap);
+        }
+    }
+
+    /// Names the ledger that a credential's plane has, for [`App::wait_for_growth`]. Tells nothing by itself.
+    pub fn ledger_watch(&self, credential: &str) -> Option<LedgerWatch> {
+        bailiwick_types::CredentialText::parse(credential).ok().map(|text| LedgerWatch(text.claimed_tenant()))
+    }
+}
+
+/// Which ledger to watch. See [`App::wait_for_growth`].
+pub struct LedgerWatch(bailiwick_types::TenantId);

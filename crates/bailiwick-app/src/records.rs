@@ -1,0 +1,260 @@
+//! What is sealed in each space: serde structs with short names, and their keys.
+//!
+//! A record's key is not secret (the store orders by it); everything else is. To add a thing, add a space in the
+//! store port and a struct here.
+
+use std::collections::BTreeMap;
+
+use bailiwick_seal::{InstallationRecord, KeyringRecord, Verifier};
+use bailiwick_store::Space;
+use bailiwick_types::api::identity::{AccountKind, Labels};
+use bailiwick_types::api::secret::MountConfig;
+use bailiwick_types::{
+    AccountId, BindingId, CredentialId, Limit, Limits, MemberId, MountId, MountName, OperatorId, PolicyName,
+    SecretPath, Timestamp,
+};
+use ipnet::IpNet;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::error::AppError;
+
+/// The limit that a space's count falls under.
+pub(crate) fn limit_of(space: Space) -> Option<Limit> {
+    Some(match space {
+        Space::Member | Space::Operator => Limit::Members,
+        Space::Account => Limit::Accounts,
+        Space::Credential | Space::CredentialOf => Limit::Credentials,
+        Space::Binding => Limit::Bindings,
+        Space::Policy => Limit::Policies,
+        Space::Mount => Limit::Mounts,
+        Space::Secret => Limit::Secrets,
+        Space::SecretVersion => Limit::SecretVersions,
+        Space::Idempotency => Limit::IdempotencyKeys,
+        Space::Usage => return None,
+    })
+}
+
+/// A kind of record.
+pub(crate) trait Stored: Serialize + DeserializeOwned + Send + Sync {
+    /// Where it lives.
+    const SPACE: Space;
+}
+
+macro_rules! stored {
+    ($($record:ident => $space:ident),+ $(,)?) => {
+        $(impl Stored for $record { const SPACE: Space = Space::$space; })+
+    };
+}
+stored! {
+    MemberRecord => Member, AccountRecord => Account, CredentialRecord => Credential,
+    CredentialOfRecord => CredentialOf, BindingRecord => Binding, PolicyRecord => Policy, MountRecord => Mount,
+    SecretRecord => Secret, IdempotencyRecord => Idempotency, OperatorRecord => Operator, UsageRecord => Usage,
+}
+
+/// What stands in a tenant's header beside state and epoch.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct TenantMeta {
+    pub(crate) name: String,
+    pub(crate) created: Timestamp,
+    /// The wrapped keys; gone once shredded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) keyring: Option<KeyringRecord>,
+    #[serde(default)]
+    pub(crate) quotas: Limits,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) shred_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) certificate: Option<String>,
+    /// Fingerprint of the wrapped keys that a shredding destroyed, kept for its certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) destroyed: Option<String>,
+    /// Which installation this is and who holds its root key. Only on the platform's plane.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) installation: Option<InstallationRecord>,
+}
+
+impl TenantMeta {
+    pub(crate) fn new(name: String, created: Timestamp, keyring: KeyringRecord) -> Self {
+        Self {
+            name,
+            created,
+            keyring: Some(keyring),
+            quotas: Limits::default(),
+            shred_at: None,
+            certificate: None,
+            destroyed: None,
+            installation: None,
+        }
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, AppError> {
+        serde_json::from_slice(bytes).map_err(|_| AppError::internal("a tenant's header does not parse"))
+    }
+
+    pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, AppError> {
+        serde_json::to_vec(self).map_err(AppError::internal)
+    }
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct MemberRecord {
+    pub(crate) id: MemberId,
+    pub(crate) name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) email: Option<String>,
+    pub(crate) role: PolicyName,
+    #[serde(default)]
+    pub(crate) is_disabled: bool,
+    pub(crate) created: Timestamp,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct OperatorRecord {
+    pub(crate) id: OperatorId,
+    pub(crate) name: String,
+    pub(crate) role: PolicyName,
+    #[serde(default)]
+    pub(crate) is_disabled: bool,
+    pub(crate) created: Timestamp,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct AccountRecord {
+    pub(crate) id: AccountId,
+    pub(crate) kind: AccountKind,
+    pub(crate) name: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) description: String,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) labels: Labels,
+    pub(crate) owner: MemberId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) expires: Option<Timestamp>,
+    #[serde(default)]
+    pub(crate) is_disabled: bool,
+    pub(crate) created: Timestamp,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct CredentialRecord {
+    pub(crate) id: CredentialId,
+    pub(crate) principal: String,
+    pub(crate) verifier: Verifier,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) description: String,
+    pub(crate) created: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) expires: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) revoked: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) networks: Vec<IpNet>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rotated_from: Option<CredentialId>,
+}
+
+/// The index from a principal to its credentials. Nothing but the key matters.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct CredentialOfRecord {}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct BindingRecord {
+    pub(crate) id: BindingId,
+    pub(crate) principal: String,
+    pub(crate) role: PolicyName,
+    /// As in the API: `tenant`, `mount/NAME`, `folder/MOUNT/PATH`, `secret/MOUNT/PATH`.
+    pub(crate) on: String,
+    pub(crate) created: Timestamp,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct PolicyRecord {
+    pub(crate) name: PolicyName,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) description: String,
+    pub(crate) text: String,
+    pub(crate) updated: Timestamp,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct MountRecord {
+    pub(crate) id: MountId,
+    pub(crate) name: MountName,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) description: String,
+    #[serde(default)]
+    pub(crate) config: MountConfig,
+    pub(crate) created: Timestamp,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct SecretRecord {
+    #[serde(rename = "c")]
+    pub(crate) created: Timestamp,
+    #[serde(rename = "u")]
+    pub(crate) updated: Timestamp,
+    /// The newest version's number; 0: none yet.
+    #[serde(rename = "n")]
+    pub(crate) current: u64,
+    #[serde(rename = "o", default)]
+    pub(crate) oldest: u64,
+    #[serde(rename = "m", default)]
+    pub(crate) max_versions: u32,
+    #[serde(rename = "x", default)]
+    pub(crate) cas_required: bool,
+    /// Seconds; 0: the mount's; negative: never, whatever the mount says.
+    #[serde(rename = "d", default)]
+    pub(crate) delete_after_seconds: i64,
+    #[serde(rename = "t", default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) custom: BTreeMap<String, String>,
+    #[serde(rename = "v")]
+    pub(crate) versions: BTreeMap<u64, VersionRecord>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct VersionRecord {
+    #[serde(rename = "c")]
+    pub(crate) created: Timestamp,
+    #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) deleted: Option<Timestamp>,
+    #[serde(rename = "x", default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_destroyed: bool,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct IdempotencyRecord {
+    /// What was asked: a keyed hash over the route and the body.
+    pub(crate) request: String,
+    pub(crate) created: Timestamp,
+    pub(crate) reply: Box<serde_json::value::RawValue>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct UsageRecord {
+    pub(crate) last_used: Timestamp,
+}
+
+/// The bytes of an id's text: keys of principals are their printed ids, so that members and accounts share a space.
+pub(crate) fn principal_key(principal: &str, item: &[u8; 16]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(principal.len() + 17);
+    key.extend_from_slice(principal.as_bytes());
+    key.push(b'/');
+    key.extend_from_slice(item);
+    key
+}
+
+pub(crate) fn secret_key(mount: &MountId, path: &str) -> Vec<u8> {
+    let mut key = Vec::with_capacity(16 + path.len());
+    key.extend_from_slice(mount.as_bytes());
+    key.extend_from_slice(path.as_bytes());
+    key
+}
+
+pub(crate) fn version_key(mount: &MountId, path: &SecretPath, version: u64) -> Vec<u8> {
+    let mut key = secret_key(mount, path.as_str());
+    // NUL cannot occur in a path, so no path is a beginning of another's versions.
+    key.push(0);
+    key.extend_from_slice(&version.to_be_bytes());
+    key
+}

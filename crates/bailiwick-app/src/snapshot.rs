@@ -1,0 +1,156 @@
+//! What is known of one plane at one epoch: keys, limits, policies, credentials.
+//!
+//! A snapshot never expires and is never invalidated. It may be as old as it likes, because nothing decided from it is
+//! answered unless the store still has the same epoch when the decision's entry is appended; if not, the snapshot is
+//! dropped and the admission runs again on a new one. What is loaded into it late (a credential, a mount) is sound for
+//! the same reason: a change that matters moves the epoch.
+//!
+//! # Invariants
+//! - INV-SNAPSHOT-1: everything that a decision rests on is either read under the snapshot's epoch or its change
+//!   bumps the epoch.
+//! - INV-SNAPSHOT-2: absence is not cached: a credential that was issued a moment ago is found.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use bailiwick_authz::{Authority, CompiledPolicy, CredentialFacts, PrincipalFacts, SecretVerifier};
+use bailiwick_seal::{Context, Keyring, Purpose, Verifier};
+use bailiwick_store::Header;
+use bailiwick_types::{CredentialId, InstallationId, Limits, MountName, Secret, TenantId, Timestamp};
+use parking_lot::RwLock;
+use tokio::sync::OnceCell;
+
+use crate::error::AppError;
+use crate::records::{MountRecord, Stored, TenantMeta};
+use crate::state::TenantState;
+
+/// One plane at one epoch.
+pub(crate) struct Snapshot {
+    pub(crate) tenant: TenantId,
+    pub(crate) slug: String,
+    pub(crate) epoch: u64,
+    pub(crate) state: TenantState,
+    pub(crate) limits: Limits,
+    /// Absent while the tenant is sealed, and for ever once it is shredded.
+    pub(crate) keyring: Option<Arc<Keyring>>,
+    pub(crate) installation: InstallationId,
+    /// The platform's epoch that the guardrails are of.
+    pub(crate) platform_epoch: u64,
+    pub(crate) authority: OnceCell<Arc<Authority>>,
+    pub(crate) credentials: Bounded<CredentialId, Arc<KnownCredential>>,
+    pub(crate) mounts: Bounded<MountName, Arc<MountRecord>>,
+    /// The platform's guardrails, compiled. Only in the platform's own snapshot.
+    pub(crate) guardrails: OnceCell<Arc<[Arc<CompiledPolicy>]>>,
+}
+
+impl Snapshot {
+    pub(crate) fn new(
+        header: &Header,
+        meta: &TenantMeta,
+        keyring: Option<Arc<Keyring>>,
+        installation: InstallationId,
+        platform_epoch: u64,
+    ) -> Self {
+        Self {
+            tenant: header.tenant,
+            slug: header.slug.clone(),
+            epoch: header.epoch,
+            state: TenantState::from_number(header.state),
+            limits: meta.quotas.clone(),
+            keyring,
+            installation,
+            platform_epoch,
+            authority: OnceCell::new(),
+            credentials: Bounded::new(4_096),
+            mounts: Bounded::new(256),
+            guardrails: OnceCell::new(),
+        }
+    }
+
+    /// The keys, or the answer that the tenant is sealed.
+    pub(crate) fn keyring(&self) -> Result<&Arc<Keyring>, AppError> {
+        self.keyring.as_ref().ok_or_else(|| AppError::new(bailiwick_types::Code::TenantSealed))
+    }
+
+    pub(crate) fn context<'a>(&self, space: &'a str, key: &'a [u8], version: u64) -> Context<'a> {
+        Context { installation: self.installation, tenant: self.tenant, space, key, version }
+    }
+
+    /// Opens a stored record.
+    pub(crate) fn open<R: Stored>(&self, key: &[u8], version: u64, sealed: &[u8]) -> Result<R, AppError> {
+        let bytes = self.open_bytes(R::SPACE.as_str(), key, version, sealed)?;
+        serde_json::from_slice(bytes.expose())
+            .map_err(|_| AppError::internal(format_args!("a {} record does not parse", R::SPACE.as_str())))
+    }
+
+    pub(crate) fn open_bytes(
+        &self,
+        space: &str,
+        key: &[u8],
+        version: u64,
+        sealed: &[u8],
+    ) -> Result<Secret<Vec<u8>>, AppError> {
+        Ok(self.keyring()?.open(Purpose::Records, &self.context(space, key, version), sealed)?)
+    }
+}
+
+/// A credential and its principal, as loaded under the snapshot's epoch.
+pub(crate) struct KnownCredential {
+    pub(crate) facts: CredentialFacts,
+    pub(crate) verifier: Verifier,
+    pub(crate) principal: Arc<PrincipalFacts>,
+    /// The minute of its last use that was written down, or is being written down.
+    last_used_minute: AtomicI64,
+}
+
+impl KnownCredential {
+    pub(crate) fn new(facts: CredentialFacts, verifier: Verifier, principal: Arc<PrincipalFacts>) -> Self {
+        Self { facts, verifier, principal, last_used_minute: AtomicI64::new(i64::MIN) }
+    }
+
+    /// Whether the caller should write down that the credential is used now: once a minute, by one request.
+    pub(crate) fn claims_last_use(&self, now: Timestamp) -> bool {
+        let minute = now.unix_ms().div_euclid(60_000);
+        let seen = self.last_used_minute.load(Ordering::Relaxed);
+        minute > seen
+            && self.last_used_minute.compare_exchange(seen, minute, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+}
+
+/// Compares a presented secret with a stored verifier, under the tenant's key.
+pub(crate) struct StoredVerifier<'a> {
+    pub(crate) keyring: &'a Keyring,
+    pub(crate) verifier: &'a Verifier,
+}
+
+impl SecretVerifier for StoredVerifier<'_> {
+    fn verify(&self, id: CredentialId, secret: &[u8; 32]) -> bool {
+        self.keyring.check_credential(id, secret, self.verifier)
+    }
+}
+
+/// A small map that forgets everything when it is full. Only positive facts go in.
+pub(crate) struct Bounded<K, V> {
+    map: RwLock<HashMap<K, V>>,
+    max: usize,
+}
+
+impl<K: Eq + Hash, V: Clone> Bounded<K, V> {
+    pub(crate) fn new(max: usize) -> Self {
+        Self { map: RwLock::new(HashMap::new()), max }
+    }
+
+    pub(crate) fn get(&self, key: &K) -> Option<V> {
+        self.map.read().get(key).cloned()
+    }
+
+    pub(crate) fn insert(&self, key: K, value: V) {
+        let mut map = self.map.write();
+        if map.len() >= self.max {
+            map.clear();
+        }
+        map.insert(key, value);
+    }
+}
