@@ -58,32 +58,32 @@ impl<'a> Cursor<'a> {
     /// A string: what is between its quotes, still escaped. Not checked to be UTF-8.
     fn string(&mut self) -> Option<&'a [u8]> {
         self.literal("\"")?;
-        let mut bytes = self.rest.iter().copied().enumerate();
+        let start = *self;
         loop {
-            let (at, byte) = bytes.next()?;
+            self.take(plain_prefix(self.rest))?;
+            let (byte, rest) = self.rest.split_first()?;
             match byte {
                 b'"' => {
-                    let text = self.take(at)?;
-                    self.literal("\"")?;
-                    return Some(text);
+                    let length = start.rest.len() - self.rest.len();
+                    self.rest = rest;
+                    return start.rest.get(..length);
                 }
-                b'\\' => match bytes.next()?.1 {
-                    b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't' => {}
-                    b'u' => {
-                        let mut digit = || bytes.next().map(|(_, byte)| byte);
-                        let (b'0', b'0', high @ (b'0' | b'1'), low) = (digit()?, digit()?, digit()?, digit()?) else {
-                            return None;
-                        };
-                        let has_short_form = high == b'0' && matches!(low, b'8' | b'9' | b'a' | b'c' | b'd');
-                        if has_short_form || !matches!(low, b'0'..=b'9' | b'a'..=b'f') {
-                            return None;
-                        }
-                    }
-                    _ => return None,
-                },
-                0..b' ' => return None,
-                _ => {}
+                b'\\' => self.escape()?,
+                _ => return None,
             }
+        }
+    }
+
+    /// One of the escapes that the writer uses: the short ones, and `\u00xx` for control characters without one.
+    fn escape(&mut self) -> Option<()> {
+        match self.take(2)? {
+            [_, b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't'] => Some(()),
+            [_, b'u'] => match self.take(4)? {
+                [b'0', b'0', b'0', b'8' | b'9' | b'a' | b'c' | b'd'] => None,
+                [b'0', b'0', b'0' | b'1', b'0'..=b'9' | b'a'..=b'f'] => Some(()),
+                _ => None,
+            },
+            _ => None,
         }
     }
 
@@ -119,6 +119,27 @@ impl<'a> Cursor<'a> {
             }
         }
     }
+}
+
+/// How many bytes come before the first quote, backslash or control character.
+fn plain_prefix(bytes: &[u8]) -> usize {
+    const LOW: u64 = u64::MAX / 0xff; // 0x01 in each byte
+    const HIGH: u64 = LOW << 7;
+    // Eight bytes at a time: a byte below `n` (≤ 0x80) is one that borrows when `n` is taken from it. A borrow can
+    // spill into the bytes above, so only the lowest one that is found is certain, and that is the one that is wanted.
+    let below = |word: u64, n: u64| word.wrapping_sub(LOW * n) & !word & HIGH;
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let quote = below(word ^ (LOW * u64::from(b'"')), 1);
+        let backslash = below(word ^ (LOW * u64::from(b'\\')), 1);
+        let found = quote | backslash | below(word, u64::from(b' '));
+        if found != 0 {
+            return 8 * at + usize::try_from(found.trailing_zeros() / 8).unwrap_or(0);
+        }
+    }
+    let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..b' ');
+    bytes.len() - rest.len() + rest.iter().position(is_special).unwrap_or(rest.len())
 }
 
 /// The text of a string that [`Cursor::string`] took.

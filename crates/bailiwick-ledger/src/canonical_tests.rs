@@ -4,6 +4,30 @@ use super::*;
 use crate::testing::Dice;
 
 #[test]
+fn the_plain_prefix_ends_at_the_first_special_byte() {
+    let slow =
+        |bytes: &[u8]| bytes.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..b' ')).unwrap_or(bytes.len());
+    let mut dice = Dice::new(5);
+    for byte in 0..=255 {
+        for at in 0..20 {
+            let mut bytes = [b'a'; 20];
+            bytes[at] = byte;
+            assert_eq!(plain_prefix(&bytes), slow(&bytes), "{byte} at {at}");
+            // Neighbours that are just not special, or special too.
+            for other in [b'!', b'#', b'[', b']', b' ', 0x1f, 0x7f, 0x80, 0xff] {
+                bytes[(at + 1) % 20] = other;
+                assert_eq!(plain_prefix(&bytes), slow(&bytes), "{byte} at {at}, then {other}");
+            }
+        }
+    }
+    for _ in 0..5_000 {
+        let length = dice.below(40);
+        let bytes: Vec<u8> = (0..length).map(|_| dice.next().to_be_bytes()[0]).collect();
+        assert_eq!(plain_prefix(&bytes), slow(&bytes), "{bytes:?}");
+    }
+}
+
+#[test]
 fn times_are_those_that_are_printed() {
     let mut dice = Dice::new(3);
     // The years 0 to 9998.
