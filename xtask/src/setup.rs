@@ -13,15 +13,12 @@ use crate::failure::{Context, Failure, Outcome};
 use crate::shell;
 
 const REQUIREMENTS: &str = include_str!("../requirements.txt");
-const HVAC: &str = "hvac==2.4.0";
-const HVAC_SDIST: &str = "hvac-2.4.0";
-const HVAC_SDIST_SHA256: &str = "e0056ad9064e7923e874e6769015b032580b639e29246f5ab1044f7959c1c7e0";
 
 /// Where the installed things are.
 pub(crate) struct Tools {
     venv: PathBuf,
-    /// hvac's source distribution, unpacked: it ships the tests that the wheel leaves out.
-    pub(crate) hvac_sdist: PathBuf,
+    /// Where a judge may keep what it fetches itself, such as hvac's own tests.
+    pub(crate) cache: PathBuf,
 }
 
 impl Tools {
@@ -47,12 +44,9 @@ impl Tools {
 /// Installs what is missing.
 pub(crate) fn setup() -> Outcome<Tools> {
     let home = shell::target_dir()?.join("xtask");
-    let tools = Tools { venv: home.join("venv"), hvac_sdist: home.join(HVAC_SDIST) };
+    let tools = Tools { venv: home.join("venv"), cache: home.join("cache") };
     let stamp = home.join("installed");
-    if fs::read_to_string(&stamp).is_ok_and(|text| text == REQUIREMENTS)
-        && tools.python().exists()
-        && tools.hvac_sdist.exists()
-    {
+    if fs::read_to_string(&stamp).is_ok_and(|text| text == REQUIREMENTS) && tools.python().exists() {
         println!("setup: everything is there ({})", home.display());
         return Ok(tools);
     }
@@ -61,10 +55,8 @@ pub(crate) fn setup() -> Outcome<Tools> {
     for line in REQUIREMENTS.lines().filter(|line| !line.starts_with('#')) {
         println!("  {line}");
     }
-    println!("  {HVAC} (source distribution)  # its integration tests, which the wheel leaves out");
     make_venv(&tools.venv)?;
     install_packages(&tools)?;
-    unpack_hvac(&tools, &home)?;
     // Written last: a setup that was interrupted starts again.
     fs::write(&stamp, REQUIREMENTS).context(stamp.display())?;
     Ok(tools)
@@ -118,32 +110,8 @@ fn is_root() -> bool {
 
 fn install_packages(tools: &Tools) -> Outcome {
     let list = shell::root().join("xtask/requirements.txt");
-    let mut pip = pip(tools);
-    pip.arg("install").arg("--requirement").arg(list);
+    let mut pip = Command::new(tools.python());
+    pip.args(["-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--requirement"]).arg(list);
     let by_hand = format!("pip could not install the packages; with a network, run:\n  {}", shell::spelled(&pip));
     shell::run(&mut pip).advice(by_hand)
-}
-
-fn unpack_hvac(tools: &Tools, home: &Path) -> Outcome {
-    if tools.hvac_sdist.exists() {
-        return Ok(());
-    }
-    let archive = home.join(format!("{HVAC_SDIST}.tar.gz"));
-    let mut pip = pip(tools);
-    pip.args(["download", "--no-deps", "--no-binary=hvac", HVAC, "--dest"]).arg(home);
-    let by_hand = format!("pip could not fetch hvac's sources; with a network, run:\n  {}", shell::spelled(&pip));
-    shell::run(&mut pip).advice(by_hand)?;
-    // PyPI never replaces a file, so another hash is another file: its tests are not the ones we answer for.
-    let code = "import hashlib, sys; print(hashlib.sha256(open(sys.argv[1], 'rb').read()).hexdigest())";
-    let hash = shell::capture(Command::new(tools.python()).args(["-c", code]).arg(&archive))?;
-    if hash.trim_end() != HVAC_SDIST_SHA256 {
-        return Err(Failure::new(format!("{} has the SHA-256 {}", archive.display(), hash.trim_end())));
-    }
-    shell::run(Command::new(tools.python()).args(["-m", "tarfile", "--extract"]).arg(&archive).arg(home))
-}
-
-fn pip(tools: &Tools) -> Command {
-    let mut pip = Command::new(tools.python());
-    pip.args(["-m", "pip", "--quiet", "--disable-pip-version-check"]);
-    pip
 }

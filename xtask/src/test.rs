@@ -31,6 +31,9 @@ const RUST: [(&str, Check); 4] = [("format", format), ("lints", lints), ("rust",
 
 type Check = fn() -> Outcome;
 
+/// Judges that start servers themselves, and take a cache directory instead of a credentials file.
+const STARTS_ITS_OWN: [&str; 1] = ["foreign/hvac/run"];
+
 enum Verdict {
     Passed,
     Failed(Failure),
@@ -220,12 +223,13 @@ struct Judge {
 impl Judge {
     fn run(&self, tools: &Tools, (binary, dev): &(PathBuf, Dev)) -> Outcome {
         let mut command = Command::new(tools.python());
-        command.arg(&self.script).arg("--credentials-file").arg(&dev.credentials_file).current_dir(shell::root());
-        command.env("PATH", path_starting_with(&tools.bin())?);
-        command.env("PYTHONDONTWRITEBYTECODE", "1");
-        // For judges that start servers of their own, or bring hvac's tests.
-        command.env("BAILIWICK_BIN", binary);
-        command.env("HVAC_SDIST", &tools.hvac_sdist);
+        command.arg(&self.script).current_dir(shell::root());
+        if STARTS_ITS_OWN.contains(&self.name.as_str()) {
+            command.arg(&tools.cache).env("BAILIWICK_BIN", binary);
+        } else {
+            command.arg("--credentials-file").arg(&dev.credentials_file);
+        }
+        command.env("PATH", path_starting_with(&tools.bin())?).env("PYTHONDONTWRITEBYTECODE", "1");
         shell::run(&mut command)
     }
 }
