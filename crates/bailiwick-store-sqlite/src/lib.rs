@@ -1,1 +1,294 @@
-//! placeholder
+//! The embedded storage engine: one SQLite file, one server.
+//!
+//! One thread writes (see `writer`), a few connections read (see `pool`). Commits of many tenants share a transaction and
+//! an fsync; nobody is answered before it.
+//!
+//! # Invariants
+//! - The port's, INV-STORE-1 to 5; how each is kept is said where it is kept.
+//! - INV-SQLITE-3: one process has the file open. A second one is refused by an advisory lock on `<database>.lock`.
+//!
+//! # Deliberately absent
+//! No network file systems (SQLite's WAL needs shared memory). No second writer, so no lock to wait for and no deadlock.
+//! No background work but moving the WAL into the file. The file does not shrink; freed pages are used again.
+
+mod apply;
+mod connect;
+mod erase;
+mod error;
+mod heads;
+mod pool;
+mod read;
+#[cfg(test)]
+mod sabotage;
+mod schema;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bailiwick_ledger::Hash;
+use bailiwick_store::{
+    Child, Commit, CommitError, Committed, Header, Record, Space, Store, StoreError, StoredEntry, Totals,
+};
+use bailiwick_types::{TenantId, Timestamp};
+use parking_lot::Mutex;
+use rusqlite::Connection;
+use tokio::sync::mpsc::error::SendTimeoutError;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::connect::Place;
+pub use crate::error::OpenError;
+use crate::pool::{Numbers, Pool};
+use crate::read::{Range, Read};
+use crate::writer::{Answer, Job, Request, Writer};
+
+/// Rows that are read where they are asked for; a longer read moves to a blocking thread.
+const ROWS_INLINE_MAX: usize = 128;
+
+/// What can be tuned.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Connections that read. Each can serve one read at a time.
+    pub read_connections: usize,
+    /// Requests that may wait for the writer.
+    pub queue: usize,
+    /// How long a request waits for a place in the queue before it is told that the store is busy.
+    pub queue_wait: Duration,
+    /// Tenants whose rows the writer keeps in memory, and whose numbers the readers keep. About 1 KiB each.
+    pub cache_tenants: usize,
+    /// The most pages of 4 KiB that the database may have. Beyond it commits are refused as if the disk were full.
+    pub page_limit: Option<u32>,
+    /// How much of the file readers map into memory.
+    pub mmap_bytes: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        Self {
+            read_connections: cores.saturating_mul(2).clamp(2, 8),
+            queue: 8_192,
+            queue_wait: Duration::from_millis(250),
+            cache_tenants: 16_384,
+            page_limit: None,
+            mmap_bytes: 256 << 20,
+        }
+    }
+}
+
+/// A store in a SQLite file.
+///
+/// Dropping it carries out what waits in the queue, then closes the file.
+pub struct SqliteStore {
+    pool: Arc<Pool>,
+    /// `None` once the store is going down.
+    queue: Option<mpsc::Sender<Job>>,
+    queue_wait: Duration,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    #[cfg(test)]
+    sabotage: Arc<sabotage::Sabotage>,
+    /// Last, so that nobody can open the file before it is closed.
+    place: Place,
+}
+
+impl SqliteStore {
+    /// Opens a database, or makes a new one.
+    ///
+    /// # Errors
+    /// [`OpenError`]: in use, of a newer release, not ours, or not to be opened at all.
+    pub fn open(path: &Path, options: Options) -> Result<Arc<Self>, OpenError> {
+        let place = Place::take(path)?;
+        let conn = connect::writer(&place.path, &options)?;
+        schema::migrate(&conn)?;
+        let pool = Arc::new(Pool::new(place.path.clone(), &options));
+        pool.open()?;
+        let writer = Writer::new(place.path.clone(), &options, conn, Arc::clone(&pool));
+        #[cfg(test)]
+        let sabotage = Arc::clone(&writer.sabotage);
+        let (queue, jobs) = mpsc::channel(options.queue.max(1));
+        let thread = std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || writer.run(jobs))
+            .map_err(|error| OpenError::Io { path: place.path.clone(), error })?;
+        Ok(Arc::new(Self {
+            pool,
+            queue: Some(queue),
+            queue_wait: options.queue_wait,
+            writer: Mutex::new(Some(thread)),
+            #[cfg(test)]
+            sabotage,
+            place,
+        }))
+    }
+
+    /// Has the writer do something, and waits until it is durable.
+    async fn ask(&self, request: Request) -> Result<Answer, CommitError> {
+        let gone = || CommitError::Unavailable("the writer has stopped".to_owned());
+        let (reply, answer) = oneshot::channel();
+        let queue = self.queue.as_ref().ok_or_else(gone)?;
+        match queue.send_timeout(Job { request, reply }, self.queue_wait).await {
+            Ok(()) => {}
+            Err(SendTimeoutError::Timeout(_)) => {
+                return Err(CommitError::Unavailable("too many commits are waiting".to_owned()));
+            }
+            Err(SendTimeoutError::Closed(_)) => return Err(gone()),
+        }
+        answer.await.map_err(|_| gone())?
+    }
+
+    /// A read of at most `rows` rows: here if they are few, else on a blocking thread.
+    async fn scan<T: Send + 'static>(
+        &self,
+        rows: usize,
+        read: impl FnOnce(&Connection, &Numbers) -> Read<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        if rows <= ROWS_INLINE_MAX {
+            return self.pool.read(read);
+        }
+        let pool = Arc::clone(&self.pool);
+        tokio::task::spawn_blocking(move || pool.read(read))
+            .await
+            .map_err(|error| StoreError::Unavailable(error.to_string()))?
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        // The writer ends when the queue is closed and empty.
+        self.queue = None;
+        if let Some(thread) = self.writer.lock().take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The error of a request that reads no expectation and so cannot be refused.
+fn unexpected(error: CommitError) -> StoreError {
+    match error {
+        CommitError::Damaged(why) => StoreError::Damaged(why),
+        CommitError::Unavailable(why) => StoreError::Unavailable(why),
+        other => StoreError::Unavailable(other.to_string()),
+    }
+}
+
+/// How many rows lie between two places.
+fn span(from: u64, to: u64) -> usize {
+    usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX)
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    fn engine(&self) -> &'static str {
+        "sqlite"
+    }
+
+    async fn installation(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        self.pool.read(|conn, _| read::installation(conn))
+    }
+
+    async fn put_installation(&self, expected: Option<&[u8]>, record: &[u8]) -> Result<(), CommitError> {
+        let request = Request::Install { expected: expected.map(<[u8]>::to_vec), record: record.to_vec() };
+        self.ask(request).await.map(drop)
+    }
+
+    async fn header(&self, tenant: TenantId) -> Result<Option<Header>, StoreError> {
+        self.pool.read(|conn, numbers| read::header(conn, numbers, tenant))
+    }
+
+    async fn tenant_by_slug(&self, slug: &str) -> Result<Option<TenantId>, StoreError> {
+        self.pool.read(|conn, _| read::tenant_by_slug(conn, slug))
+    }
+
+    async fn headers(&self, after: Option<&str>, limit: usize) -> Result<Vec<Header>, StoreError> {
+        let after = after.map(str::to_owned);
+        self.scan(limit, move |conn, _| read::headers(conn, after.as_deref(), limit)).await
+    }
+
+    async fn totals(&self) -> Result<Totals, StoreError> {
+        self.scan(usize::MAX, |conn, _| read::totals(conn)).await
+    }
+
+    async fn record(&self, tenant: TenantId, space: Space, key: &[u8]) -> Result<Option<Record>, StoreError> {
+        self.pool.read(|conn, numbers| read::record(conn, numbers, tenant, space, key))
+    }
+
+    async fn records(
+        &self,
+        tenant: TenantId,
+        space: Space,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Record)>, StoreError> {
+        let (prefix, after) = (prefix.to_vec(), after.map(<[u8]>::to_vec));
+        let range = Range { tenant, space, prefix, after, limit };
+        self.scan(limit, move |conn, numbers| read::records(conn, numbers, &range)).await
+    }
+
+    async fn children(
+        &self,
+        tenant: TenantId,
+        space: Space,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Child>, StoreError> {
+        let (prefix, after) = (prefix.to_vec(), after.map(<[u8]>::to_vec));
+        let range = Range { tenant, space, prefix, after, limit };
+        self.scan(limit, move |conn, numbers| read::children(conn, numbers, &range)).await
+    }
+
+    async fn entries(&self, tenant: TenantId, from: u64, limit: usize) -> Result<Vec<StoredEntry>, StoreError> {
+        self.scan(limit, move |conn, numbers| read::entries(conn, numbers, tenant, from, limit)).await
+    }
+
+    async fn leaves(&self, tenant: TenantId, from: u64, to: u64) -> Result<Vec<Hash>, StoreError> {
+        self.scan(span(from, to), move |conn, numbers| read::leaves(conn, numbers, tenant, from, to)).await
+    }
+
+    async fn subtrees(&self, tenant: TenantId, level: u8, from: u64, to: u64) -> Result<Vec<Hash>, StoreError> {
+        self.scan(span(from, to), move |conn, numbers| read::subtrees(conn, numbers, tenant, level, (from, to))).await
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<Committed, CommitError> {
+        match self.ask(Request::Commit(commit)).await? {
+            Answer::Committed(committed) => Ok(committed),
+            other => Err(CommitError::Unavailable(format!("the writer answered {other:?} to a commit"))),
+        }
+    }
+
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, TenantId)>, StoreError> {
+        self.scan(limit, move |conn, _| read::due(conn, now, limit)).await
+    }
+
+    async fn erase(&self, tenant: TenantId) -> Result<(), StoreError> {
+        let mut from = 0;
+        loop {
+            match self.ask(Request::Erase { tenant, from }).await.map_err(unexpected)? {
+                Answer::Erased { next: Some(next) } => from = next,
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        let Answer::Beat(written) = self.ask(Request::Beat).await.map_err(unexpected)? else {
+            return Err(StoreError::Unavailable("the writer did not answer a beat".to_owned()));
+        };
+        let read = self.pool.read(|conn, _| read::beat(conn))?;
+        if read >= written { Ok(()) } else { read::damaged("a write that was acknowledged cannot be read") }
+    }
+
+    async fn size_bytes(&self) -> Result<u64, StoreError> {
+        let files: [PathBuf; 2] = [self.place.path.clone(), connect::beside(&self.place.path, "-wal")];
+        let sizes = files.iter().map(|file| match std::fs::metadata(file) {
+            Ok(metadata) => Ok(metadata.len()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(StoreError::Unavailable(error.to_string())),
+        });
+        sizes.sum()
+    }
+}

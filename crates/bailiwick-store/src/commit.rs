@@ -9,13 +9,18 @@ use crate::record::Space;
 /// refused cross-tenant attempt, is an entry in both).
 ///
 /// All expectations are checked before anything is written; if one fails the whole commit is refused and leaves no
-/// trace. Commits of many tenants may share a transaction and an fsync, but never a fate that one could observe: a
-/// refused commit does not disturb the others of its group.
+/// trace. Guards and what parts expect of their tenants come first, versions and limits after: whoever acts under an
+/// epoch that is over learns that, and nothing about records. Commits of many tenants may share a transaction and an
+/// fsync, but never a fate that one could observe: a refused commit does not disturb the others of its group.
+///
+/// A commit that no state could satisfy (two parts of one tenant, a key twice, a version that does not grow, a new
+/// tenant without state or meta) is a bug of the caller's and refused as [`crate::CommitError::Conflict`].
 #[derive(Debug, Clone)]
 pub struct Commit {
     /// At most one part per tenant.
     pub parts: Vec<Part>,
-    /// Epochs of planes that the decision also rests on (the platform's, for guardrails) and that must still hold.
+    /// Epochs of planes that the decision also rests on (the platform's, for guardrails) and that must still hold;
+    /// otherwise, also if there is no such plane, [`crate::CommitError::Stale`].
     pub guards: Vec<(TenantId, u64)>,
 }
 
@@ -44,12 +49,15 @@ impl Part {
 /// What must be true of a tenant for a part to apply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Expect {
-    /// It exists and its epoch is this one; otherwise [`crate::CommitError::Stale`].
+    /// It exists and its epoch is this one; otherwise [`crate::CommitError::NoSuchTenant`] or
+    /// [`crate::CommitError::Stale`].
     Epoch(u64),
-    /// It exists. For entries that rest on no decision of the tenant's (an operator's act on it).
+    /// It exists; otherwise [`crate::CommitError::NoSuchTenant`]. For entries that rest on no decision of the tenant's
+    /// (an operator's act on it).
     Exists,
-    /// Neither the id nor the slug was ever used; the part creates the tenant with epoch 1, and must set state and
-    /// meta. Otherwise [`crate::CommitError::SlugTaken`] or [`crate::CommitError::TenantExists`].
+    /// Neither the id nor the slug was ever used; the part creates the tenant with epoch 1 (whether it bumps the epoch or
+    /// not), and must set state and meta. Otherwise [`crate::CommitError::TenantExists`], which goes first, so that
+    /// whoever repeats a commit whose answer was lost finds its own tenant, or [`crate::CommitError::SlugTaken`].
     Absent {
         /// The new tenant's slug.
         slug: String,
@@ -69,7 +77,7 @@ pub struct HeaderChange {
     pub wake: Option<Wake>,
 }
 
-/// A wake-up of the tenant.
+/// A wake-up of the tenant. A tenant has at most one; it stays due until a commit changes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wake {
     /// Not later than this: an earlier wake-up that is already set stays.
@@ -87,11 +95,13 @@ pub struct Write {
     pub space: Space,
     /// The record's key.
     pub key: Vec<u8>,
-    /// The version that it replaces; `None`: the key is absent.
+    /// The version that it replaces; `None`: the key is absent. Otherwise [`crate::CommitError::Conflict`].
     pub expected: Option<u64>,
-    /// (new version, sealed bytes), or `None` to remove it.
+    /// (new version, sealed bytes), or `None` to remove it (or, if it is expected to be absent, to insist on that).
+    /// The new version is greater than the one that it replaces.
     pub value: Option<(u64, Vec<u8>)>,
-    /// The most records that the space may hold if this write adds one.
+    /// The most records that the space may hold if this write adds one; otherwise [`crate::CommitError::Full`].
+    /// Writes count in order: one that removes a record makes room for those after it.
     pub count_max: Option<u64>,
 }
 

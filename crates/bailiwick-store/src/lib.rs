@@ -51,10 +51,12 @@ pub trait Store: Send + Sync + 'static {
     /// The id of the tenant that has, or ever had, this slug.
     async fn tenant_by_slug(&self, slug: &str) -> Result<Option<TenantId>, StoreError>;
 
-    /// The operator's list: headers in slug order, after `after` (exclusive), at most `limit`. Never the platform's.
+    /// The operator's list: headers in byte order of their slugs, after `after` (exclusive), at most `limit`. Never the
+    /// platform's.
     async fn headers(&self, after: Option<&str>, limit: usize) -> Result<Vec<Header>, StoreError>;
 
-    /// How many tenants there are, by state. May read an index to the end; not for the hot path.
+    /// How many tenants there are in each state that any is in, in order of states, the platform not counted. May read
+    /// an index to the end; not for the hot path.
     async fn totals(&self) -> Result<Totals, StoreError>;
 
     /// One record.
@@ -74,7 +76,7 @@ pub trait Store: Send + Sync + 'static {
     /// The names directly below `prefix` when keys are read as paths with `/`: for keys `p/a`, `p/b/c`, `p/b/d` and
     /// prefix `p/`, these are `a` and `b/`. In byte order, after `after` (exclusive, a name as returned), at most
     /// `limit`. The cost does not depend on how many keys lie below one name. Names are returned as the bytes in the
-    /// key; a folder's name ends in `/`.
+    /// key; a folder's name ends in `/`. A key that equals `prefix` has no name below it.
     async fn children(
         &self,
         tenant: TenantId,
@@ -84,14 +86,14 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<Child>, StoreError>;
 
-    /// Ledger entries from index `from`, ascending, at most `limit`.
+    /// Ledger entries from index `from`, ascending, at most `limit`. None beyond the end.
     async fn entries(&self, tenant: TenantId, from: u64, limit: usize) -> Result<Vec<StoredEntry>, StoreError>;
 
-    /// Leaf hashes of the entries `from..to`, which must exist.
+    /// Leaf hashes of the entries `from..to`, which must exist; otherwise [`StoreError::Damaged`].
     async fn leaves(&self, tenant: TenantId, from: u64, to: u64) -> Result<Vec<Hash>, StoreError>;
 
-    /// Hashes of complete subtrees of `256^level` leaves (`level` ≥ 1), numbers `from..to`, which must exist.
-    /// They are derived data: written by the commit that completes them.
+    /// Hashes of complete subtrees of `256^level` leaves (`level` ≥ 1), numbers `from..to`, which must exist; otherwise
+    /// [`StoreError::Damaged`]. They are derived data: written by the commit that completes them.
     async fn subtrees(&self, tenant: TenantId, level: u8, from: u64, to: u64) -> Result<Vec<Hash>, StoreError>;
 
     /// Applies a commit, or does not. See [`Commit`].
@@ -99,11 +101,13 @@ pub trait Store: Send + Sync + 'static {
     /// If the caller goes away while it waits, the commit may still be applied.
     async fn commit(&self, commit: Commit) -> Result<Committed, CommitError>;
 
-    /// Tenants whose wake-up time is at or before `now`, earliest first, at most `limit`.
+    /// Tenants (the platform too) whose wake-up time is at or before `now`, earliest first, at most `limit`.
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, TenantId)>, StoreError>;
 
     /// Removes everything of a tenant but its header, its ledger's leaf hashes and its place in the tree: all records,
-    /// and the sealed bytes of its entries. Idempotent; runs in bounded steps, so a crash leaves some for the next call.
+    /// and the sealed bytes of the entries that it has when the call begins. The header keeps everything but the counts,
+    /// which become zero; the wake-up stays too, as it may be what finishes an erasure. Idempotent, and nothing to do
+    /// for a tenant that does not exist; runs in bounded steps, so a crash leaves some for the next call.
     async fn erase(&self, tenant: TenantId) -> Result<(), StoreError>;
 
     /// A cheap end-to-end check that reads and durable writes work, for readiness.

@@ -43,7 +43,7 @@ spaces! {
 /// A stored record: sealed bytes and the version that they are sealed under.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// Grows by one with each write of the key.
+    /// Chosen by whoever sealed the bytes; greater than that of the record that it replaced.
     pub version: u64,
     /// What `bailiwick-seal` made.
     pub sealed: Vec<u8>,

@@ -1,0 +1,51 @@
+//! Erasing a tenant in steps, each one small enough to share a transaction with other tenants' commits.
+//!
+//! # Invariants
+//! - INV-ERASE-1: leaf hashes, subtrees, epoch, state and meta stay: the ledger can still be proved, not read.
+//! - INV-ERASE-2: each step can be repeated. A crash leaves work for the next call and nothing half done.
+
+use bailiwick_store::Space;
+use bailiwick_types::TenantId;
+use rusqlite::{Connection, params};
+
+use crate::error::Fail;
+use crate::heads::{Change, Heads};
+use crate::read::unsigned;
+
+const RECORDS_MAX: u64 = 256;
+const BYTES_MAX: u64 = 1 << 20;
+const ENTRIES_MAX: u64 = 512;
+
+const RECORDS: &str = "SELECT space, key, length(sealed) FROM record WHERE tenant_no = ?1 LIMIT ?2";
+const REMOVE: &str = "DELETE FROM record WHERE tenant_no = ?1 AND space = ?2 AND key = ?3";
+const EMPTY: &str = "UPDATE ledger_entry SET sealed = x'' \
+    WHERE tenant_no = ?1 AND idx >= ?2 AND idx < ?3 AND length(sealed) > 0";
+
+/// Does one step. Returns the ledger index that the next one starts from, or `None` when nothing is left.
+pub(crate) fn step(conn: &Connection, heads: &mut Heads, tenant: TenantId, from: u64) -> Result<Option<u64>, Fail> {
+    let Some(head) = heads.load(conn, tenant)? else { return Ok(None) };
+    let mut bytes = 0u64;
+    let mut doomed = Vec::new();
+    let mut statement = conn.prepare_cached(RECORDS)?;
+    let mut rows = statement.query(params![head.no, RECORDS_MAX.cast_signed()])?;
+    while let Some(row) = rows.next()?
+        && bytes < BYTES_MAX
+    {
+        bytes = bytes.saturating_add(unsigned(row, 2)?);
+        doomed.push((row.get::<_, u8>(0)?, row.get::<_, Vec<u8>>(1)?));
+    }
+    drop(rows);
+    for (space, key) in &doomed {
+        conn.prepare_cached(REMOVE)?.execute(params![head.no, space, key])?;
+        if let Some(space) = Space::from_number(*space) {
+            head.counts.remove(space);
+        }
+    }
+    if !doomed.is_empty() {
+        head.touch(Change::Progress);
+        return Ok(Some(from));
+    }
+    let (size, to) = (head.ledger.size(), from.saturating_add(ENTRIES_MAX));
+    conn.prepare_cached(EMPTY)?.execute(params![head.no, from.cast_signed(), to.cast_signed()])?;
+    Ok((to < size).then_some(to))
+}

@@ -1,0 +1,130 @@
+//! What SQLite's errors mean here: whose fault a failure is decides who suffers from it.
+
+use std::path::PathBuf;
+
+use bailiwick_store::{CommitError, StoreError};
+use rusqlite::ErrorCode;
+
+/// Why a database could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another server, or another store in this process, has it open.
+    #[error("`{}` is in use by another server", .path.display())]
+    InUse {
+        /// The database.
+        path: PathBuf,
+    },
+    /// It was written by a newer release.
+    #[error("the database has schema version {found}, this release knows up to {known}")]
+    Newer {
+        /// Its version.
+        found: u32,
+        /// The newest that this build knows.
+        known: u32,
+    },
+    /// It is a SQLite database, but not one of ours.
+    #[error("the file is a database of another program")]
+    Foreign,
+    /// The file system refused.
+    #[error("`{}`: {error}", .path.display())]
+    Io {
+        /// What was being opened.
+        path: PathBuf,
+        /// Why it was not.
+        error: std::io::Error,
+    },
+    /// SQLite refused.
+    #[error("the database cannot be opened: {0}")]
+    Engine(String),
+}
+
+impl From<rusqlite::Error> for OpenError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Engine(error.to_string())
+    }
+}
+
+/// Why a request to the writer had no effect.
+#[derive(Debug)]
+pub(crate) enum Fail {
+    /// An expectation does not hold. Nothing was written for this request; the rest of its group is not concerned.
+    Refused(CommitError),
+    /// A statement failed. The transaction has to be rolled back.
+    Statement(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Fail {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Statement(error)
+    }
+}
+
+impl From<CommitError> for Fail {
+    fn from(error: CommitError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+/// Why a group of requests had no effect.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// Something in the group, or the space that it needs: smaller groups may pass.
+    Data(rusqlite::Error),
+    /// The file can no longer be trusted to be what the connection believes. Nothing may be acknowledged before it
+    /// was opened again and WAL recovery has decided what is in it.
+    Engine(String),
+}
+
+impl Fault {
+    /// The fault that a failed statement is.
+    pub(crate) fn of_statement(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(
+                ErrorCode::SystemIoFailure
+                | ErrorCode::CannotOpen
+                | ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::FileLockingProtocolFailed
+                | ErrorCode::InternalMalfunction
+                | ErrorCode::OutOfMemory
+                | ErrorCode::PermissionDenied
+                | ErrorCode::ReadOnly
+                | ErrorCode::ApiMisuse,
+            ) => Self::Engine(error.to_string()),
+            _ => Self::Data(error),
+        }
+    }
+
+    /// The fault that a failed COMMIT is. A full disk is said before anything is written to it in part that counts;
+    /// whatever else went wrong may have gone wrong in fsync.
+    pub(crate) fn of_commit(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::Data(error),
+            _ => Self::Engine(error.to_string()),
+        }
+    }
+
+    /// What the callers are told.
+    pub(crate) fn answer(&self) -> CommitError {
+        match self {
+            Self::Data(error) => of_read(error).into(),
+            Self::Engine(why) => CommitError::Unavailable(why.clone()),
+        }
+    }
+}
+
+/// A failed read.
+pub(crate) fn of_read(error: &rusqlite::Error) -> StoreError {
+    let is_damage = match error {
+        rusqlite::Error::FromSqlConversionFailure(..)
+        | rusqlite::Error::IntegralValueOutOfRange(..)
+        | rusqlite::Error::InvalidColumnType(..)
+        | rusqlite::Error::Utf8Error(..) => true,
+        // A constraint that fails although the request was checked: the rows contradict each other.
+        _ => matches!(
+            error.sqlite_error_code(),
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::ConstraintViolation)
+        ),
+    };
+    if is_damage { StoreError::Damaged(error.to_string()) } else { StoreError::Unavailable(error.to_string()) }
+}

@@ -1,0 +1,355 @@
+//! The reads, as functions of a connection.
+//!
+//! # Invariants
+//! - INV-READ-1: each statement is a search of an index; none sorts or scans (the plan of each is tested).
+//!
+//! # Deliberately absent
+//! No tenant number in any answer.
+
+use bailiwick_ledger::{CompactRange, Hash};
+use bailiwick_store::{Child, Counts, Header, Record, Space, StoreError, StoredEntry, Totals};
+use bailiwick_types::{TenantId, Timestamp};
+use rusqlite::types::FromSql;
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+
+use crate::pool::Numbers;
+
+/// A failed statement outside, a finding about the data inside.
+pub(crate) type Read<T> = rusqlite::Result<Result<T, StoreError>>;
+
+const NUMBER: &str = "SELECT no FROM tenant WHERE id = ?1";
+const HEADER: &str = "SELECT id, slug, state, epoch, ledger, counts, meta, meta_version FROM tenant WHERE no = ?1";
+const HEADERS: &str = "SELECT id, slug, state, epoch, ledger, counts, meta, meta_version FROM tenant \
+    WHERE slug > ?1 AND id <> ?2 ORDER BY slug LIMIT ?3";
+const BY_SLUG: &str = "SELECT id FROM tenant WHERE slug = ?1";
+const TOTALS: &str = "SELECT state, count(*) FROM tenant GROUP BY state";
+const STATE: &str = "SELECT state FROM tenant WHERE id = ?1";
+const RECORD: &str = "SELECT version, sealed FROM record WHERE tenant_no = ?1 AND space = ?2 AND key = ?3";
+const RECORDS: &str = "SELECT key, version, sealed FROM record \
+    WHERE tenant_no = ?1 AND space = ?2 AND key >= ?3 AND key < ?4 ORDER BY key LIMIT ?5";
+const RECORDS_TO_END: &str = "SELECT key, version, sealed FROM record \
+    WHERE tenant_no = ?1 AND space = ?2 AND key >= ?3 ORDER BY key LIMIT ?4";
+const KEYS: &str = "SELECT key FROM record \
+    WHERE tenant_no = ?1 AND space = ?2 AND key >= ?3 AND key < ?4 ORDER BY key LIMIT ?5";
+const KEYS_TO_END: &str = "SELECT key FROM record \
+    WHERE tenant_no = ?1 AND space = ?2 AND key >= ?3 ORDER BY key LIMIT ?4";
+const ENTRIES: &str = "SELECT idx, leaf, sealed FROM ledger_entry \
+    WHERE tenant_no = ?1 AND idx >= ?2 ORDER BY idx LIMIT ?3";
+const LEAVES: &str = "SELECT leaf FROM ledger_entry WHERE tenant_no = ?1 AND idx >= ?2 AND idx < ?3 ORDER BY idx";
+const SUBTREES: &str = "SELECT hash FROM ledger_subtree \
+    WHERE tenant_no = ?1 AND level = ?2 AND n >= ?3 AND n < ?4 ORDER BY n";
+const DUE: &str = "SELECT wake, id FROM tenant WHERE wake <= ?1 ORDER BY wake LIMIT ?2";
+const INSTALLATION: &str = "SELECT record FROM installation WHERE one = 1";
+const BEAT: &str = "SELECT beat FROM installation WHERE one = 1";
+
+/// What is stored cannot be what was written.
+pub(crate) fn damaged<T>(what: &str) -> Result<T, StoreError> {
+    Err(StoreError::Damaged(what.to_owned()))
+}
+
+/// A limit as SQLite takes it: no negative number, which would mean no limit.
+fn bounded(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+/// A number without sign. SQLite's have one; all 64 bits go through it unchanged.
+pub(crate) fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    Ok(row.get::<_, i64>(column)?.cast_unsigned())
+}
+
+/// The first row's first column.
+fn one<T: FromSql>(conn: &Connection, sql: &str, params: impl Params) -> rusqlite::Result<Option<T>> {
+    conn.prepare_cached(sql)?.query_row(params, |row| row.get(0)).optional()
+}
+
+/// All rows.
+fn all<T>(
+    conn: &Connection,
+    sql: &str,
+    params: impl Params,
+    row: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Vec<T>> {
+    conn.prepare_cached(sql)?.query_map(params, row)?.collect()
+}
+
+/// A tenant's number, or `None` if there is no such tenant.
+pub(crate) fn number(conn: &Connection, numbers: &Numbers, tenant: TenantId) -> rusqlite::Result<Option<i64>> {
+    if let Some(no) = numbers.get(&tenant) {
+        return Ok(Some(no));
+    }
+    let no = one(conn, NUMBER, [tenant.as_bytes()])?;
+    if let Some(no) = no {
+        numbers.insert(tenant, no);
+    }
+    Ok(no)
+}
+
+pub(crate) fn installation(conn: &Connection) -> Read<Option<Vec<u8>>> {
+    Ok(Ok(one::<Option<Vec<u8>>>(conn, INSTALLATION, [])?.flatten()))
+}
+
+pub(crate) fn beat(conn: &Connection) -> Read<i64> {
+    Ok(one(conn, BEAT, [])?.map_or_else(|| damaged("the installation's row is gone"), Ok))
+}
+
+fn header_of(row: &Row<'_>) -> Read<Header> {
+    let Some(ledger) = CompactRange::from_bytes(row.get_ref(4)?.as_blob()?) else {
+        return Ok(damaged("a ledger's edge does not fit its size"));
+    };
+    let Some(counts) = Counts::from_bytes(row.get_ref(5)?.as_blob()?) else {
+        return Ok(damaged("a tenant's counts do not parse"));
+    };
+    Ok(Ok(Header {
+        tenant: TenantId::from_bytes(row.get(0)?),
+        slug: row.get(1)?,
+        state: row.get(2)?,
+        epoch: unsigned(row, 3)?,
+        ledger,
+        counts,
+        meta: row.get(6)?,
+        meta_version: unsigned(row, 7)?,
+    }))
+}
+
+pub(crate) fn header(conn: &Connection, numbers: &Numbers, tenant: TenantId) -> Read<Option<Header>> {
+    let Some(no) = number(conn, numbers, tenant)? else { return Ok(Ok(None)) };
+    let found = conn.prepare_cached(HEADER)?.query_row([no], header_of).optional()?;
+    Ok(found.transpose())
+}
+
+pub(crate) fn tenant_by_slug(conn: &Connection, slug: &str) -> Read<Option<TenantId>> {
+    Ok(Ok(one(conn, BY_SLUG, [slug])?.map(TenantId::from_bytes)))
+}
+
+pub(crate) fn headers(conn: &Connection, after: Option<&str>, limit: usize) -> Read<Vec<Header>> {
+    // No slug is empty, so "after nothing" is "after the empty slug".
+    let params = params![after.unwrap_or(""), TenantId::PLATFORM.as_bytes(), bounded(limit)];
+    Ok(all(conn, HEADERS, params, header_of)?.into_iter().collect())
+}
+
+pub(crate) fn totals(conn: &Connection) -> Read<Totals> {
+    // One snapshot for both, or the platform could be taken from another state than it was counted in.
+    let snapshot = conn.unchecked_transaction()?;
+    let platform: Option<u8> = one(&snapshot, STATE, [TenantId::PLATFORM.as_bytes()])?;
+    let mut by_state: Vec<(u8, u64)> = all(&snapshot, TOTALS, [], |row| Ok((row.get(0)?, unsigned(row, 1)?)))?;
+    for (state, tenants) in &mut by_state {
+        if Some(*state) == platform {
+            *tenants = tenants.saturating_sub(1);
+        }
+    }
+    by_state.retain(|(_, tenants)| *tenants > 0);
+    Ok(Ok(Totals { by_state }))
+}
+
+pub(crate) fn record(
+    conn: &Connection,
+    numbers: &Numbers,
+    tenant: TenantId,
+    space: Space,
+    key: &[u8],
+) -> Read<Option<Record>> {
+    let Some(no) = number(conn, numbers, tenant)? else { return Ok(Ok(None)) };
+    let mut statement = conn.prepare_cached(RECORD)?;
+    let record = statement.query_row(params![no, space.number(), key], |row| {
+        Ok(Record { version: unsigned(row, 0)?, sealed: row.get(1)? })
+    });
+    Ok(Ok(record.optional()?))
+}
+
+/// Which part of a space a list looks at.
+#[derive(Debug)]
+pub(crate) struct Range {
+    pub(crate) tenant: TenantId,
+    pub(crate) space: Space,
+    pub(crate) prefix: Vec<u8>,
+    pub(crate) after: Option<Vec<u8>>,
+    pub(crate) limit: usize,
+}
+
+/// The least key that is greater than every key with this prefix; `None` if there is no such key.
+fn past(prefix: &[u8]) -> Option<Vec<u8>> {
+    let (last, head) = prefix.iter().rposition(|byte| *byte != 0xff).and_then(|at| prefix.get(..=at)?.split_last())?;
+    let mut end = head.to_vec();
+    end.push(last.checked_add(1)?);
+    Some(end)
+}
+
+/// The least key that is greater than this one.
+fn next(key: &[u8]) -> Vec<u8> {
+    let mut next = Vec::with_capacity(key.len() + 1);
+    next.extend_from_slice(key);
+    next.push(0);
+    next
+}
+
+pub(crate) fn records(conn: &Connection, numbers: &Numbers, range: &Range) -> Read<Vec<(Vec<u8>, Record)>> {
+    let Some(no) = number(conn, numbers, range.tenant)? else { return Ok(Ok(Vec::new())) };
+    // One lower bound, not two: SQLite would search by one of them and step through what the other excludes.
+    let from = range.after.as_deref().map(next).unwrap_or_default().max(range.prefix.clone());
+    let (space, limit) = (range.space.number(), bounded(range.limit));
+    let row = |row: &Row<'_>| Ok((row.get(0)?, Record { version: unsigned(row, 1)?, sealed: row.get(2)? }));
+    Ok(Ok(match past(&range.prefix) {
+        Some(end) => all(conn, RECORDS, params![no, space, from, end, limit], row)?,
+        None => all(conn, RECORDS_TO_END, params![no, space, from, limit], row)?,
+    }))
+}
+
+/// A key's first segment, with its `/` if it has one.
+fn first_segment(path: &[u8]) -> &[u8] {
+    match path.iter().position(|byte| *byte == b'/') {
+        Some(at) => path.get(..=at).unwrap_or(path),
+        None => path,
+    }
+}
+
+/// Where to go on after a name: past everything in a folder, or right behind a key.
+fn behind(prefix: &[u8], name: &[u8]) -> Option<Vec<u8>> {
+    let key = [prefix, name].concat();
+    if name.ends_with(b"/") { past(&key) } else { Some(next(&key)) }
+}
+
+pub(crate) fn children(conn: &Connection, numbers: &Numbers, range: &Range) -> Read<Vec<Child>> {
+    let Some(no) = number(conn, numbers, range.tenant)? else { return Ok(Ok(Vec::new())) };
+    let snapshot = conn.unchecked_transaction()?;
+    let (prefix, end) = (range.prefix.as_slice(), past(&range.prefix));
+    // A key that is the prefix itself has no name below it, so even the first search starts behind one.
+    let after = range.after.as_deref().map(first_segment).unwrap_or_default();
+    let mut from = behind(prefix, after);
+    let mut found = Vec::new();
+    while let Some(start) = from.take()
+        && found.len() < range.limit
+    {
+        let (space, limit) = (range.space.number(), bounded(range.limit - found.len()));
+        let mut statement = snapshot.prepare_cached(if end.is_some() { KEYS } else { KEYS_TO_END })?;
+        let mut rows = match &end {
+            Some(end) => statement.query(params![no, space, start, end, limit])?,
+            None => statement.query(params![no, space, start, limit])?,
+        };
+        while let Some(row) = rows.next()? {
+            let key = row.get_ref(0)?.as_blob()?;
+            let Some(rest) = key.strip_prefix(prefix) else {
+                return Ok(damaged("an index is out of order"));
+            };
+            let name = first_segment(rest).to_vec();
+            // Names are walked, folders are jumped over, however much is in them.
+            let folder = name.ends_with(b"/");
+            if folder {
+                from = behind(prefix, &name);
+            }
+            found.push(Child { name });
+            if folder {
+                break;
+            }
+        }
+    }
+    Ok(Ok(found))
+}
+
+pub(crate) fn entries(
+    conn: &Connection,
+    numbers: &Numbers,
+    tenant: TenantId,
+    from: u64,
+    limit: usize,
+) -> Read<Vec<StoredEntry>> {
+    let Some(no) = number(conn, numbers, tenant)? else { return Ok(Ok(Vec::new())) };
+    let Ok(from) = i64::try_from(from) else { return Ok(Ok(Vec::new())) };
+    let entries = all(conn, ENTRIES, params![no, from, bounded(limit)], |row| {
+        Ok(StoredEntry { index: unsigned(row, 0)?, leaf: row.get(1)?, sealed: row.get(2)? })
+    })?;
+    // Numbered without gaps is what the ledger promises; a hole is found here rather than skipped.
+    let expected = (from.cast_unsigned()..).zip(&entries).all(|(index, entry)| entry.index == index);
+    Ok(if expected { Ok(entries) } else { damaged("a ledger entry is missing") })
+}
+
+pub(crate) fn leaves(conn: &Connection, numbers: &Numbers, tenant: TenantId, from: u64, to: u64) -> Read<Vec<Hash>> {
+    let no = number(conn, numbers, tenant)?.unwrap_or_default();
+    let hashes = all(conn, LEAVES, params![no, position(from), position(to)], |row| row.get(0))?;
+    Ok(complete(hashes, from, to))
+}
+
+pub(crate) fn subtrees(
+    conn: &Connection,
+    numbers: &Numbers,
+    tenant: TenantId,
+    level: u8,
+    (from, to): (u64, u64),
+) -> Read<Vec<Hash>> {
+    let no = number(conn, numbers, tenant)?.unwrap_or_default();
+    let hashes = all(conn, SUBTREES, params![no, level, position(from), position(to)], |row| row.get(0))?;
+    Ok(complete(hashes, from, to))
+}
+
+/// A place in a ledger as SQLite compares it. No ledger is as long as the places that this folds together.
+fn position(at: u64) -> i64 {
+    i64::try_from(at).unwrap_or(i64::MAX)
+}
+
+/// The hashes, if they are as many as were asked for.
+fn complete(hashes: Vec<Hash>, from: u64, to: u64) -> Result<Vec<Hash>, StoreError> {
+    if u64::try_from(hashes.len()) == Ok(to.saturating_sub(from)) {
+        Ok(hashes)
+    } else {
+        damaged("hashes of the ledger are missing")
+    }
+}
+
+pub(crate) fn due(conn: &Connection, now: Timestamp, limit: usize) -> Read<Vec<(Timestamp, TenantId)>> {
+    let params = params![now.unix_ms(), bounded(limit)];
+    Ok(Ok(all(conn, DUE, params, |row| Ok((Timestamp::from_unix_ms(row.get(0)?), TenantId::from_bytes(row.get(1)?))))?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_statement_scans_or_sorts() {
+        let conn = Connection::open_in_memory().unwrap();
+        crate::schema::migrate(&conn).unwrap();
+        let statements = [
+            NUMBER,
+            HEADER,
+            HEADERS,
+            BY_SLUG,
+            STATE,
+            RECORD,
+            RECORDS,
+            RECORDS_TO_END,
+            KEYS,
+            KEYS_TO_END,
+            ENTRIES,
+            LEAVES,
+            SUBTREES,
+            DUE,
+            INSTALLATION,
+            BEAT,
+        ];
+        for sql in statements {
+            let mut plan = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let nothing = vec![rusqlite::types::Null; plan.parameter_count()];
+            let steps: Vec<String> = plan
+                .query_map(rusqlite::params_from_iter(nothing), |row| row.get(3))
+                .unwrap()
+                .collect::<Result<_, _>>()
+                .unwrap();
+            assert!(steps.iter().all(|step| step.starts_with("SEARCH")), "{sql}: {steps:?}");
+        }
+    }
+
+    #[test]
+    fn counting_tenants_reads_an_index_only() {
+        let conn = Connection::open_in_memory().unwrap();
+        crate::schema::migrate(&conn).unwrap();
+        let plan: String = conn.query_row(&format!("EXPLAIN QUERY PLAN {TOTALS}"), [], |row| row.get(3)).unwrap();
+        assert_eq!(plan, "SCAN tenant USING COVERING INDEX tenant_state");
+    }
+
+    #[test]
+    fn the_end_of_a_prefix_is_the_least_key_beyond_it() {
+        assert_eq!(past(b"ab"), Some(b"ac".to_vec()));
+        assert_eq!(past(b"a\xff\xff"), Some(b"b".to_vec()));
+        assert_eq!(past(b"\xff\xff"), None);
+        assert_eq!(past(b""), None);
+    }
+}

@@ -1,0 +1,36 @@
+//! Failures on order, for the tests of recovery. There is no such thing in a release build.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::error::Fault;
+
+/// How often each step is still to fail.
+#[derive(Debug, Default)]
+pub(crate) struct Sabotage {
+    pub(crate) before_commit: AtomicU32,
+    pub(crate) after_commit: AtomicU32,
+    pub(crate) reopen: AtomicU32,
+    pub(crate) panic: AtomicU32,
+}
+
+fn strikes(left: &AtomicU32) -> bool {
+    left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+}
+
+impl Sabotage {
+    /// Nothing has reached the WAL.
+    pub(crate) fn before_commit(&self) -> Result<(), Fault> {
+        assert!(!strikes(&self.panic), "sabotage");
+        if strikes(&self.before_commit) { Err(Fault::Engine("sabotage before COMMIT".to_owned())) } else { Ok(()) }
+    }
+
+    /// Everything is in the WAL, yet fsync is said to have failed.
+    pub(crate) fn after_commit(&self) -> Result<(), Fault> {
+        if strikes(&self.after_commit) { Err(Fault::Engine("sabotage after COMMIT".to_owned())) } else { Ok(()) }
+    }
+
+    /// The disk is still away.
+    pub(crate) fn reopen(&self) -> Result<(), String> {
+        if strikes(&self.reopen) { Err("sabotage of recovery".to_owned()) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,102 @@
+//! The tables, and how a database file gets from one version of them to the next.
+//!
+//! # Invariants
+//! - INV-SQLITE-1: the tenant leads every key. Its number is the engine's own (dense, so that keys stay short) and never
+//!   leaves this crate; rows of `tenant` are never deleted, so a number, an id and a slug are never used twice.
+//! - INV-SQLITE-2: migrations only go forward and are only ever appended to; a file of a newer version is refused.
+//!
+//! # Why these shapes
+//! - `ledger_entry` is a rowid table: entries land at its end in commit order whatever tenant they are of, so a group of
+//!   commits dirties few pages. Only the small index on (tenant, index) is scattered.
+//! - `due` is an index on the tenant's row, not a table: it cannot disagree with it.
+//! - Counts and the ledger's edge are in the tenant's row: one row is written per tenant and group, not per commit.
+//!
+//! # Deliberately absent
+//! No foreign keys (every write goes through one thread that has just read the tenant's row), no triggers, no views.
+
+use rusqlite::Connection;
+
+use crate::error::OpenError;
+
+/// Marks a file as ours: "BWK1".
+const APPLICATION_ID: i32 = 0x4257_4b31;
+
+/// One script for each version. The number of scripts that a file has seen is its `user_version`.
+const MIGRATIONS: &[&str] = &["
+CREATE TABLE installation (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    record BLOB,
+    beat INTEGER NOT NULL
+) STRICT;
+INSERT INTO installation (one, record, beat) VALUES (1, NULL, 0);
+
+CREATE TABLE tenant (
+    no INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
+    slug TEXT NOT NULL UNIQUE,
+    state INTEGER NOT NULL,
+    wake INTEGER,
+    epoch INTEGER NOT NULL,
+    meta_version INTEGER NOT NULL,
+    counts BLOB NOT NULL,
+    ledger BLOB NOT NULL,
+    meta BLOB NOT NULL
+) STRICT;
+CREATE INDEX tenant_state ON tenant (state);
+CREATE INDEX due ON tenant (wake) WHERE wake IS NOT NULL;
+
+CREATE TABLE record (
+    tenant_no INTEGER NOT NULL,
+    space INTEGER NOT NULL,
+    key BLOB NOT NULL,
+    version INTEGER NOT NULL,
+    sealed BLOB NOT NULL,
+    PRIMARY KEY (tenant_no, space, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE ledger_entry (
+    place INTEGER PRIMARY KEY,
+    tenant_no INTEGER NOT NULL,
+    idx INTEGER NOT NULL,
+    leaf BLOB NOT NULL,
+    sealed BLOB NOT NULL,
+    UNIQUE (tenant_no, idx)
+) STRICT;
+
+CREATE TABLE ledger_subtree (
+    tenant_no INTEGER NOT NULL,
+    level INTEGER NOT NULL,
+    n INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    PRIMARY KEY (tenant_no, level, n)
+) STRICT, WITHOUT ROWID;
+"];
+
+/// The newest version that this build knows.
+pub(crate) fn newest() -> u32 {
+    u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX)
+}
+
+/// Brings a database to the newest version, one transaction per step.
+pub(crate) fn migrate(conn: &Connection) -> Result<(), OpenError> {
+    let found: u32 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let application: i32 = conn.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    let objects: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let is_empty = application == 0 && found == 0 && objects == 0;
+    if application != APPLICATION_ID && !is_empty {
+        return Err(OpenError::Foreign);
+    }
+    if found > newest() {
+        return Err(OpenError::Newer { found, known: newest() });
+    }
+    for (version, script) in (1u32..).zip(MIGRATIONS) {
+        if version > found {
+            // The version is set in the transaction of the script: a crash leaves both or neither.
+            conn.execute_batch(&format!(
+                "BEGIN IMMEDIATE;\n{script}\nPRAGMA application_id = {APPLICATION_ID};\n\
+                 PRAGMA user_version = {version};\nCOMMIT;"
+            ))?;
+        }
+    }
+    Ok(())
+}

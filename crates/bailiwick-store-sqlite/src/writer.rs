@@ -1,0 +1,314 @@
+//! The one thread that writes.
+//!
+//! It takes what waits in a bounded queue, runs it as one transaction, and answers everybody after the one fsync. There is
+//! no timer: while a group is being made durable the next one gathers.
+//!
+//! # Invariants
+//! - INV-WRITER-1: nobody is answered before the COMMIT that holds their request has returned, not even those who are
+//!   refused: what they were refused for could still be rolled back.
+//! - INV-WRITER-2: after a failure that may have been one of fsync, every connection is closed, WAL recovery decides what
+//!   is in the file, and that is made durable in the database itself, before anything else is acknowledged.
+//! - INV-WRITER-3: a request that cannot be carried out fails alone. A group that fails is halved until what fails is
+//!   found, so nobody can spoil the commits of those who happen to share their group.
+//!
+//! # Deliberately absent
+//! No skipping of requests whose caller has gone: a refused attempt stays evidence even if the attacker hangs up.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bailiwick_store::{Commit, CommitError, Committed};
+use bailiwick_types::TenantId;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, params};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::error::{Fail, Fault};
+use crate::heads::Heads;
+use crate::pool::Pool;
+use crate::{Options, apply, connect, erase};
+
+/// The most requests of one transaction.
+const GROUP_MAX: usize = 1_024;
+/// About the most bytes of one transaction, so that a group of large values does not hold up small ones for long.
+const GROUP_BYTES_MAX: usize = 8 << 20;
+/// Pages in the WAL from which on they are moved into the database.
+const CHECKPOINT_PAGES: i64 = 1_000;
+/// Pages in the WAL from which on readers have to wait, so that it can start anew: some long read has held it up.
+const CHECKPOINT_PAGES_MAX: i64 = 32 * CHECKPOINT_PAGES;
+
+const INSTALL: &str = "UPDATE installation SET record = ?1 WHERE one = 1 AND record IS ?2";
+const BEAT: &str = "UPDATE installation SET beat = beat + 1 WHERE one = 1 RETURNING beat";
+
+/// Something to be done in the writer's transaction.
+#[derive(Debug)]
+pub(crate) enum Request {
+    Commit(Commit),
+    Install {
+        expected: Option<Vec<u8>>,
+        record: Vec<u8>,
+    },
+    /// One step of an erasure, from this ledger index on.
+    Erase {
+        tenant: TenantId,
+        from: u64,
+    },
+    /// A durable write that says nothing.
+    Beat,
+}
+
+impl Request {
+    /// About how much it adds to the transaction.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Commit(commit) => commit.parts.iter().fold(0, |sum, part| {
+                let writes =
+                    part.writes.iter().filter_map(|write| write.value.as_ref()).map(|(_, sealed)| sealed.len());
+                writes.chain(part.entries.iter().map(|entry| entry.sealed.len())).fold(sum, usize::saturating_add)
+            }),
+            Self::Install { record, .. } => record.len(),
+            Self::Erase { .. } => GROUP_BYTES_MAX / 8,
+            Self::Beat => 0,
+        }
+    }
+}
+
+/// What was done.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Committed(Committed),
+    Installed,
+    Erased { next: Option<u64> },
+    Beat(i64),
+}
+
+/// A request and who waits for its answer.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) request: Request,
+    pub(crate) reply: oneshot::Sender<Result<Answer, CommitError>>,
+}
+
+/// The writer's state, owned by its thread.
+pub(crate) struct Writer {
+    path: PathBuf,
+    options: Options,
+    /// `None` while recovery has not succeeded.
+    conn: Option<Connection>,
+    heads: Heads,
+    pool: Arc<Pool>,
+    #[cfg(test)]
+    pub(crate) sabotage: Arc<crate::sabotage::Sabotage>,
+}
+
+impl Writer {
+    /// A writer on an open connection.
+    pub(crate) fn new(path: PathBuf, options: &Options, conn: Connection, pool: Arc<Pool>) -> Self {
+        Self {
+            path,
+            options: options.clone(),
+            conn: Some(conn),
+            heads: Heads::new(options.cache_tenants),
+            pool,
+            #[cfg(test)]
+            sabotage: Arc::default(),
+        }
+    }
+
+    /// Serves the queue until all senders are gone and it is empty, then closes the database.
+    pub(crate) fn run(mut self, mut queue: mpsc::Receiver<Job>) {
+        while let Some(first) = queue.blocking_recv() {
+            let mut bytes = first.request.bytes();
+            let mut group = vec![first];
+            while group.len() < GROUP_MAX
+                && bytes < GROUP_BYTES_MAX
+                && let Ok(job) = queue.try_recv()
+            {
+                bytes = bytes.saturating_add(job.request.bytes());
+                group.push(job);
+            }
+            self.serve(group);
+            self.tidy();
+        }
+        // The writer closes last: only a connection that may write empties the WAL when it goes.
+        self.pool.close();
+    }
+
+    /// Carries out a group and answers it.
+    fn serve(&mut self, mut group: Vec<Job>) {
+        let fault = match self.transact(&group) {
+            Ok(answers) => {
+                for (job, answer) in group.into_iter().zip(answers) {
+                    // Whoever has gone away does not need the answer.
+                    let _ = job.reply.send(answer);
+                }
+                return;
+            }
+            Err(fault) => fault,
+        };
+        match &fault {
+            Fault::Data(_) if group.len() > 1 => {
+                let rest = group.split_off(group.len() / 2);
+                self.serve(group);
+                self.serve(rest);
+                return;
+            }
+            Fault::Data(error) => tracing::warn!(%error, "a request to the store failed"),
+            Fault::Engine(why) => {
+                tracing::error!(why, "the database failed, recovering it");
+                // Before the answers: a caller who retries at once must not find the past.
+                self.recover();
+            }
+        }
+        for job in group {
+            let _ = job.reply.send(Err(fault.answer()));
+        }
+    }
+
+    /// Runs a group as one transaction. On an error nothing of it is applied, as far as this process can tell.
+    fn transact(&mut self, group: &[Job]) -> Result<Vec<Result<Answer, CommitError>>, Fault> {
+        if self.conn.is_none() && !self.recover() {
+            return Err(Fault::Engine("the database cannot be opened".to_owned()));
+        }
+        let Some(conn) = &self.conn else { return Err(Fault::Engine("the database is closed".to_owned())) };
+        let heads = &mut self.heads;
+        // A panic in here is our bug. It must not take all tenants' writer away.
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            execute(conn, "BEGIN IMMEDIATE").map_err(|error| Fault::Engine(error.to_string()))?;
+            let answers = group.iter().map(|job| perform(conn, heads, &job.request)).collect::<Result<Vec<_>, _>>();
+            let answers = answers.map_err(Fault::of_statement)?;
+            heads.flush(conn).map_err(Fault::of_statement)?;
+            #[cfg(test)]
+            self.sabotage.before_commit()?;
+            execute(conn, "COMMIT").map_err(Fault::of_commit)?;
+            #[cfg(test)]
+            self.sabotage.after_commit()?;
+            Ok(answers)
+        }));
+        match outcome.unwrap_or_else(|_| Err(Fault::Engine("the writer panicked".to_owned()))) {
+            Ok(answers) => {
+                self.heads.keep();
+                // Copies of what was erased must not stay behind in the WAL either.
+                if answers.iter().any(|answer| matches!(answer, Ok(Answer::Erased { next: None }))) {
+                    self.checkpoint("TRUNCATE");
+                }
+                Ok(answers)
+            }
+            Err(Fault::Data(error)) => {
+                self.heads.forget();
+                // SQLite may have rolled back by itself; if it has not and we cannot, nothing is known any more.
+                if !conn.is_autocommit()
+                    && let Err(error) = execute(conn, "ROLLBACK")
+                {
+                    return Err(Fault::Engine(error.to_string()));
+                }
+                Err(Fault::Data(error))
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// Keeps the WAL short. Runs after the answers, so that nobody waits for it but the next group.
+    fn tidy(&mut self) {
+        let Some(conn) = &self.conn else { return };
+        match wal(conn, "NOOP") {
+            Ok(Wal { pages, .. }) if pages >= CHECKPOINT_PAGES_MAX => self.checkpoint("RESTART"),
+            Ok(Wal { pages, .. }) if pages >= CHECKPOINT_PAGES => self.checkpoint("PASSIVE"),
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "the size of the write-ahead log is unknown"),
+        }
+    }
+
+    /// Moves the WAL into the database. What was acknowledged is durable with or without.
+    fn checkpoint(&mut self, mode: &str) {
+        let Some(conn) = &self.conn else { return };
+        if let Err(error) = wal(conn, mode) {
+            match Fault::of_commit(error) {
+                // There is no room yet. The WAL keeps what it has, and commits fail once it cannot grow either.
+                Fault::Data(error) => tracing::warn!(%error, "the write-ahead log cannot be moved into the database"),
+                Fault::Engine(why) => {
+                    tracing::error!(why, "the database failed, recovering it");
+                    self.recover();
+                }
+            }
+        }
+    }
+
+    /// Closes everything and opens it again, whatever the connections believed.
+    ///
+    /// The crash argument: after a failed fsync the kernel may count pages as written that are not on disk. A commit that
+    /// failed may be in the WAL as this process reads it, and be followed by one that is acknowledged; a power cut that
+    /// then loses the first would lose the second with it, as frames are valid only in sequence. So whatever recovery
+    /// finds is written to the database and synced there, and the WAL starts empty, before anything else is accepted.
+    fn recover(&mut self) -> bool {
+        self.heads.forget_all();
+        self.pool.close();
+        if let Some(conn) = self.conn.take() {
+            // It must not checkpoint on its way out by what it has in memory. If this fails it will; the WAL is
+            // checksummed, so the worst is that a failed commit becomes a late one.
+            let _ = conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        }
+        match self.reopen() {
+            Ok(conn) => self.conn = Some(conn),
+            Err(why) => {
+                tracing::error!(why, "the database cannot be recovered yet");
+                self.pool.close();
+            }
+        }
+        self.conn.is_some()
+    }
+
+    fn reopen(&self) -> Result<Connection, String> {
+        #[cfg(test)]
+        self.sabotage.reopen()?;
+        let conn = connect::writer(&self.path, &self.options).map_err(|error| error.to_string())?;
+        let Wal { is_busy, .. } = wal(&conn, "TRUNCATE").map_err(|error| error.to_string())?;
+        if is_busy {
+            return Err("another program is reading the write-ahead log".to_owned());
+        }
+        self.pool.open().map_err(|error| error.to_string())?;
+        Ok(conn)
+    }
+}
+
+/// Does what a request asks for. An outer error means that the transaction has to go.
+fn perform(conn: &Connection, heads: &mut Heads, request: &Request) -> rusqlite::Result<Result<Answer, CommitError>> {
+    let done = match request {
+        Request::Commit(commit) => apply::commit(conn, heads, commit).map(Answer::Committed),
+        Request::Install { expected, record } => install(conn, expected.as_deref(), record),
+        Request::Erase { tenant, from } => erase::step(conn, heads, *tenant, *from).map(|next| Answer::Erased { next }),
+        Request::Beat => beat(conn),
+    };
+    match done {
+        Ok(answer) => Ok(Ok(answer)),
+        Err(Fail::Refused(refusal)) => Ok(Err(refusal)),
+        Err(Fail::Statement(error)) => Err(error),
+    }
+}
+
+fn install(conn: &Connection, expected: Option<&[u8]>, record: &[u8]) -> Result<Answer, Fail> {
+    match conn.prepare_cached(INSTALL)?.execute(params![record, expected])? {
+        0 => Err(CommitError::Conflict { space: None }.into()),
+        _ => Ok(Answer::Installed),
+    }
+}
+
+fn beat(conn: &Connection) -> Result<Answer, Fail> {
+    Ok(Answer::Beat(conn.prepare_cached(BEAT)?.query_row([], |row| row.get(0))?))
+}
+
+fn execute(conn: &Connection, sql: &str) -> rusqlite::Result<()> {
+    conn.prepare_cached(sql)?.execute([]).map(drop)
+}
+
+/// The state of the WAL.
+struct Wal {
+    is_busy: bool,
+    pages: i64,
+}
+
+fn wal(conn: &Connection, mode: &str) -> rusqlite::Result<Wal> {
+    let mut statement = conn.prepare_cached(&format!("PRAGMA wal_checkpoint({mode})"))?;
+    statement.query_row([], |row| Ok(Wal { is_busy: row.get(0)?, pages: row.get(1)? }))
+}
