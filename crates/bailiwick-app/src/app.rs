@@ -158,6 +158,14 @@ impl App {
         self.clock.now()
     }
 
+    /// Whether the store reads and writes durably.
+    ///
+    /// # Errors
+    /// [`Code::StorageUnavailable`] if it does not.
+    pub async fn check_storage(&self) -> Result<(), AppError> {
+        Ok(self.store.ping().await?)
+    }
+
     /// The injected randomness.
     pub fn random(&self) -> &dyn Random {
         self.random.as_ref()

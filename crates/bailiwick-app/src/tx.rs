@@ -16,7 +16,7 @@ use bailiwick_ledger::leaf_hash;
 use bailiwick_seal::Purpose;
 use bailiwick_store::{Commit, Expect, Header, HeaderChange, NewEntry, Part, Receipt, Space, Wake, Write};
 use bailiwick_types::{
-    Action, ActionType, Code, CredentialId, Limit, RequestId, Resource, ResourceKind, Sensitivity, TenantId, Timestamp,
+    Action, ActionType, Code, CredentialId, Limit, Resource, ResourceKind, Sensitivity, TenantId, Timestamp,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -78,7 +78,7 @@ impl<T: Serialize + DeserializeOwned + Send + Sync> Reply for T {
 }
 
 /// What the two kinds of scope have in common.
-pub(crate) trait Scope: Send + Sync {
+pub trait Scope: Send + Sync {
     fn principal(&self) -> &PrincipalFacts;
     fn credential(&self) -> CredentialId;
 }
@@ -231,10 +231,6 @@ impl<'a> TenantTx<'a> {
         Resource::plain(ResourceKind::Tenant, self.snapshot.tenant.to_string())
     }
 
-    /// The scope.
-    pub(crate) fn scope(&self) -> &TenantScope {
-        &self.scope
-    }
 }
 
 impl<'a> PlatformTx<'a> {
@@ -345,11 +341,6 @@ impl<'a, S: Scope> Tx<'a, S> {
     /// The action's name, which cursors are bound to.
     pub(crate) fn resource_action(&self) -> &'static str {
         self.action.as_str()
-    }
-
-    /// The request's id.
-    pub(crate) fn request(&self) -> RequestId {
-        self.meta.id
     }
 
     /// The caller.

@@ -1,0 +1,23 @@
+//! The native API: `/api/v1`.
+
+mod identity;
+mod ledger;
+mod open;
+mod platform;
+mod policy;
+mod secret;
+mod tenant;
+
+use crate::route::Route;
+
+/// The rows of this door.
+pub(crate) fn routes() -> Vec<Route> {
+    let mut routes = open::routes();
+    routes.extend(platform::routes());
+    routes.extend(tenant::routes());
+    routes.extend(identity::routes());
+    routes.extend(policy::routes());
+    routes.extend(secret::routes());
+    routes.extend(ledger::routes());
+    routes
+}

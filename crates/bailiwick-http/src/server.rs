@@ -1,0 +1,374 @@
+//! From the wire to a row of the route table, and back.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use bailiwick_app::{App, AppError, Door, Idempotency, RequestMeta};
+use bailiwick_types::limits::{BODY_BYTES_MAX, IDEMPOTENCY_KEY_BYTES_MAX, URI_BYTES_MAX};
+use bailiwick_types::{Code, RequestId, Secret};
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http_body_util::{BodyExt, Limited};
+use matchit::Router;
+use percent_encoding::percent_decode_str;
+
+use crate::call::Call;
+use crate::reply::{Body, Reply, failure_headers, problem};
+use crate::route::{DoorKind, Route};
+
+/// What the doors need to know beside the application.
+#[derive(Debug, Clone, Default)]
+pub struct HttpConfig {
+    /// Where the root key file is, if the configuration names one.
+    pub root_key_file: Option<PathBuf>,
+    /// The tenant that `sys/init` at the Vault door makes, so that its `root_token` is a tenant's credential.
+    pub init_tenant: Option<bailiwick_types::Slug>,
+}
+
+/// What every call can reach.
+pub(crate) struct ServerContext {
+    pub(crate) app: Arc<App>,
+    pub(crate) config: HttpConfig,
+    pub(crate) metrics: Metrics,
+    pub(crate) is_draining: AtomicBool,
+    pub(crate) openapi: std::sync::OnceLock<Bytes>,
+}
+
+/// Counts for the metrics page. Nothing in them is of a tenant.
+#[derive(Default)]
+pub(crate) struct Metrics {
+    pub(crate) by_status: [AtomicU64; 5],
+    pub(crate) in_flight: AtomicU64,
+}
+
+/// The server's doors: one route table and what it stands on.
+pub struct Server {
+    context: Arc<ServerContext>,
+    routes: Vec<Route>,
+    known_query: Vec<Arc<[&'static str]>>,
+    routers: HashMap<(String, bool), Router<usize>>,
+    by_path: Router<Vec<&'static str>>,
+}
+
+/// The whole table.
+pub fn routes() -> Vec<Route> {
+    let mut routes = crate::operations::routes();
+    routes.extend(crate::native::routes());
+    routes.extend(crate::vault::routes());
+    routes
+}
+
+impl Server {
+    /// The doors of an application.
+    ///
+    /// # Errors
+    /// A text that says which two rows of the table collide.
+    pub fn new(app: Arc<App>, config: HttpConfig) -> Result<Arc<Self>, String> {
+        let routes = routes();
+        let mut routers: HashMap<(String, bool), Router<usize>> = HashMap::new();
+        let mut by_path: Router<Vec<&'static str>> = Router::new();
+        let mut methods: HashMap<&'static str, Vec<&'static str>> = HashMap::new();
+        for (at, route) in routes.iter().enumerate() {
+            let is_folder = route.path.ends_with('/');
+            let router = routers.entry((route.method.to_owned(), is_folder)).or_default();
+            router.insert(matched_path(route.path), at).map_err(|error| format!("{}: {error}", route.name()))?;
+            methods.entry(matched_path(route.path)).or_default().push(route.method);
+        }
+        for (path, mut methods) in methods {
+            methods.sort_unstable();
+            methods.dedup();
+            by_path.insert(path, methods).map_err(|error| format!("{path}: {error}"))?;
+        }
+        let known_query = routes.iter().map(|route| route.query.iter().map(|query| query.name).collect()).collect();
+        let context = ServerContext {
+            app,
+            config,
+            metrics: Metrics::default(),
+            is_draining: AtomicBool::new(false),
+            openapi: std::sync::OnceLock::new(),
+        };
+        Ok(Arc::new(Self { context: Arc::new(context), routes, known_query, routers, by_path }))
+    }
+
+    /// The rows that are mounted.
+    pub fn routes(&self) -> &[Route] {
+        &self.routes
+    }
+
+    /// The application behind the doors.
+    pub fn app(&self) -> &Arc<App> {
+        &self.context.app
+    }
+
+    /// From now on readiness says no.
+    pub fn drain(&self) {
+        self.context.is_draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Answers one request from `peer`.
+    pub async fn handle<B>(&self, request: Request<B>, peer: Option<SocketAddr>) -> Response<Body>
+    where
+        B: http_body::Body + Send,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let id = RequestId::random(self.context.app.random());
+        let metrics = &self.context.metrics;
+        metrics.in_flight.fetch_add(1, Ordering::Relaxed);
+        let _leaves = Leaves(metrics);
+        let (parts, body) = request.into_parts();
+        let door = door_of(parts.uri.path());
+        let response = match self.answer(&parts, body, peer, id, door).await {
+            Ok(response) => response,
+            Err(error) => {
+                let mut response = match door {
+                    DoorKind::Vault => crate::vault::failure(&error, id),
+                    _ => problem(&error, id),
+                };
+                for (name, value) in failure_headers(&error) {
+                    response.headers_mut().insert(name, value);
+                }
+                if error.code() == Code::MethodNotAllowed {
+                    self.add_allow(&mut response, &parts);
+                }
+                response
+            }
+        };
+        let class = usize::from(response.status().as_u16() / 100).saturating_sub(1);
+        if let Some(count) = metrics.by_status.get(class) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        response
+    }
+
+    async fn answer<B>(
+        &self,
+        parts: &Parts,
+        body: B,
+        peer: Option<SocketAddr>,
+        id: RequestId,
+        door: DoorKind,
+    ) -> Result<Response<Body>, AppError>
+    where
+        B: http_body::Body + Send,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
+        if target.len() > URI_BYTES_MAX {
+            return Err(AppError::new(Code::UriTooLong));
+        }
+        let mut query = parse_query(parts.uri.query())?;
+        let mut method = parts.method.as_str();
+        let mut stated = Vec::new();
+        let mut path = std::borrow::Cow::Borrowed(parts.uri.path());
+        if door == DoorKind::Vault {
+            let adapted = crate::vault::adapt(parts, &mut query)?;
+            method = adapted.method;
+            path = std::borrow::Cow::Owned(adapted.path);
+            stated = adapted.stated;
+        }
+        let (at, params) = self.find(method, &path)?;
+        let route = self.routes.get(at).ok_or_else(|| AppError::new(Code::RouteNotFound))?;
+        let known_query = self.known_query.get(at).cloned().ok_or_else(|| AppError::new(Code::RouteNotFound))?;
+        if door != DoorKind::Vault {
+            stated.extend(params.get("tenant").cloned());
+        }
+        let body = read_body(body).await?;
+        let credential = match door {
+            DoorKind::Vault => crate::vault::credential(&parts.headers)?,
+            _ => bearer(&parts.headers)?,
+        };
+        let idempotency = idempotency(&parts.headers, method, target, &body)?;
+        let meta = RequestMeta {
+            id,
+            source: peer.map(|peer| peer.ip().to_canonical()),
+            door: if door == DoorKind::Vault { Door::Vault } else { Door::Api },
+            credential,
+            stated,
+            idempotency,
+        };
+        let call = Call {
+            server: Arc::clone(&self.context),
+            meta,
+            params,
+            query,
+            known_query,
+            headers: parts.headers.clone(),
+            body,
+        };
+        let reply: Reply = (route.handler)(call).await?;
+        Ok(reply.into_response(route.status, id))
+    }
+
+    fn find(&self, method: &str, path: &str) -> Result<(usize, HashMap<&'static str, String>), AppError> {
+        let is_folder = path.ends_with('/');
+        let trimmed = if is_folder { path.strip_suffix('/').unwrap_or(path) } else { path };
+        let router = self.routers.get(&(method.to_owned(), is_folder));
+        let Some(matched) = router.and_then(|router| router.at(trimmed).ok()) else {
+            let code = match self.by_path.at(trimmed) {
+                Ok(_) => Code::MethodNotAllowed,
+                Err(_) => Code::RouteNotFound,
+            };
+            return Err(AppError::new(code));
+        };
+        let names = self.routes.get(*matched.value).map(|route| parameters(route.path)).unwrap_or_default();
+        let mut params = HashMap::new();
+        for (name, raw) in matched.params.iter() {
+            let Some(name) = names.iter().copied().find(|known| *known == name) else { continue };
+            params.insert(name, decode_path(raw)?);
+        }
+        Ok((*matched.value, params))
+    }
+
+    fn add_allow(&self, response: &mut Response<Body>, parts: &Parts) {
+        let path = parts.uri.path().trim_end_matches('/');
+        if let Ok(methods) = self.by_path.at(path)
+            && let Ok(value) = HeaderValue::from_str(&methods.value.join(", "))
+        {
+            response.headers_mut().insert(header::ALLOW, value);
+        }
+    }
+}
+
+struct Leaves<'a>(&'a Metrics);
+
+impl Drop for Leaves<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn matched_path(path: &'static str) -> &'static str {
+    path.strip_suffix('/').unwrap_or(path)
+}
+
+fn door_of(path: &str) -> DoorKind {
+    if path == "/v1" || path.starts_with("/v1/") {
+        DoorKind::Vault
+    } else if path.starts_with("/api/") {
+        DoorKind::Api
+    } else {
+        DoorKind::Operations
+    }
+}
+
+/// The names in `{…}` of a route's path.
+fn parameters(path: &'static str) -> Vec<&'static str> {
+    path.split('/')
+        .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
+        .map(|name| name.strip_prefix('*').unwrap_or(name))
+        .collect()
+}
+
+/// Decodes a path once, and strictly: no encoded slash, nothing that is not UTF-8, no half escapes.
+pub(crate) fn decode_path(raw: &str) -> Result<String, AppError> {
+    let bad = |why: &str| AppError::with_detail(Code::InvalidPath, why);
+    let mut rest = raw;
+    while let Some((_, after)) = rest.split_once('%') {
+        let digits = after.get(..2).filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
+        let digits = digits.ok_or_else(|| bad("a `%` must be followed by two hexadecimal digits"))?;
+        if digits.eq_ignore_ascii_case("2f") {
+            return Err(bad("an encoded slash"));
+        }
+        rest = after;
+    }
+    let decoded = percent_decode_str(raw).decode_utf8().map_err(|_| bad("not UTF-8"))?;
+    Ok(decoded.into_owned())
+}
+
+fn parse_query(query: Option<&str>) -> Result<Vec<(String, String)>, AppError> {
+    let mut out = Vec::new();
+    for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let decode = |text: &str| {
+            let text = text.replace('+', " ");
+            let decoded = percent_decode_str(&text).decode_utf8().map(std::borrow::Cow::into_owned);
+            decoded.map_err(|_| AppError::invalid("the query is not UTF-8"))
+        };
+        out.push((decode(name)?, decode(value)?));
+        if out.len() > 64 {
+            return Err(AppError::invalid("at most 64 query parameters"));
+        }
+    }
+    Ok(out)
+}
+
+async fn read_body<B>(body: B) -> Result<Bytes, AppError>
+where
+    B: http_body::Body + Send,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    match Limited::new(body, BODY_BYTES_MAX).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
+            Err(AppError::with_detail(Code::BodyTooLarge, format!("at most {BODY_BYTES_MAX} bytes")))
+        }
+        Err(_) => Err(AppError::invalid("the body was cut off")),
+    }
+}
+
+/// The credential in `Authorization: Bearer`.
+pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<Secret<String>>, AppError> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(AppError::with_detail(Code::CredentialMalformed, "several Authorization headers"));
+    }
+    let text = value.to_str().map_err(|_| AppError::new(Code::CredentialMalformed))?;
+    let (scheme, credential) = text.split_once(' ').ok_or_else(|| AppError::new(Code::CredentialMalformed))?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(AppError::with_detail(Code::Unauthenticated, "the only scheme is Bearer"));
+    }
+    Ok(Some(Secret::new(credential.trim().to_owned())))
+}
+
+fn idempotency(
+    headers: &HeaderMap,
+    method: &str,
+    target: &str,
+    body: &Bytes,
+) -> Result<Option<Idempotency>, AppError> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let key = value.to_str().unwrap_or_default();
+    if key.is_empty() || key.len() > IDEMPOTENCY_KEY_BYTES_MAX {
+        return Err(AppError::invalid(format!(
+            "`Idempotency-Key` must have 1 to {IDEMPOTENCY_KEY_BYTES_MAX} visible ASCII characters"
+        )));
+    }
+    let mut request = Vec::with_capacity(method.len() + target.len() + body.len() + 2);
+    request.extend_from_slice(method.as_bytes());
+    request.push(0);
+    request.extend_from_slice(target.as_bytes());
+    request.push(0);
+    request.extend_from_slice(body);
+    Ok(Some(Idempotency { key: key.to_owned(), request: Secret::new(request) }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_decoded_once_and_strictly() {
+        assert_eq!(decode_path("a%20b/%C3%A9").unwrap(), "a b/é");
+        assert_eq!(decode_path("a%252e").unwrap(), "a%2e");
+        for bad in ["%2f", "a%2Fb", "%", "%4", "%zz", "%ff"] {
+            assert_eq!(decode_path(bad).unwrap_err().code(), Code::InvalidPath, "{bad}");
+        }
+    }
+
+    #[test]
+    fn no_two_rows_collide() {
+        let mut names: Vec<String> = routes().iter().map(Route::name).collect();
+        names.sort();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+}
