@@ -77,13 +77,13 @@ where
     }
     times.sort();
     let rate = times.len() as f64 / start.elapsed().as_secs_f64();
-    let at = |part: f64| times[((times.len() - 1) as f64 * part) as usize].as_secs_f64() * 1e3;
+    let at = |per_mille: usize| times.get((times.len() - 1) * per_mille / 1_000).unwrap().as_secs_f64() * 1e3;
     println!(
         "{name:9} tasks {tasks:4}  {rate:9.0}/s  p50 {:7.2} ms  p99 {:7.2} ms  p99.9 {:7.2} ms  worst {:7.1} ms",
-        at(0.5),
-        at(0.99),
-        at(0.999),
-        at(1.0)
+        at(500),
+        at(990),
+        at(999),
+        at(1_000)
     );
 }
 

@@ -15,6 +15,8 @@ mod apply;
 mod connect;
 mod erase;
 mod error;
+#[cfg(test)]
+mod failure_tests;
 mod heads;
 mod pool;
 mod read;

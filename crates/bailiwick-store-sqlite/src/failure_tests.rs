@@ -1,0 +1,256 @@
+//! What happens when the disk, a neighbour's data or our own code fails.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bailiwick_store::{Commit, CommitError, Space, Store, StoreError};
+use bailiwick_store_conformance::build::{Build, create, of, put};
+use bailiwick_store_conformance::naive;
+use bailiwick_types::TenantId;
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use crate::{Options, SqliteStore};
+
+const A: TenantId = TenantId::from_bytes([0xaa; 16]);
+const B: TenantId = TenantId::from_bytes([0xbb; 16]);
+
+struct Setup {
+    store: Arc<SqliteStore>,
+    path: PathBuf,
+    _directory: TempDir,
+}
+
+async fn setup(options: Options) -> Setup {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("bailiwick.db");
+    let store = SqliteStore::open(&path, options).unwrap();
+    for (tenant, slug) in [(A, "a"), (B, "b")] {
+        store.commit(create(tenant, slug).commit()).await.unwrap();
+    }
+    Setup { store, path, _directory: directory }
+}
+
+impl Setup {
+    /// Another program's connection.
+    fn intruder(&self) -> Connection {
+        Connection::open(&self.path).unwrap()
+    }
+
+    async fn texts(&self, tenant: TenantId) -> Vec<String> {
+        let entries = self.store.entries(tenant, 0, 10_000).await.unwrap();
+        let leaves: Vec<_> = entries.iter().map(|entry| entry.leaf).collect();
+        assert_eq!(self.store.header(tenant).await.unwrap().unwrap().ledger, naive::edge(&leaves));
+        entries.into_iter().map(|entry| String::from_utf8(entry.sealed).unwrap()).collect()
+    }
+}
+
+fn say(tenant: TenantId, text: &str) -> Commit {
+    of(tenant).entry(text).write(put(Space::Usage, text, text)).commit()
+}
+
+fn is_unavailable<T>(result: &Result<T, CommitError>) -> bool {
+    matches!(result, Err(CommitError::Unavailable(_)))
+}
+
+#[tokio::test]
+async fn a_failure_before_commit_leaves_nothing() {
+    let setup = setup(Options::default()).await;
+    setup.store.commit(say(A, "one")).await.unwrap();
+    setup.store.sabotage.before_commit.store(1, Ordering::SeqCst);
+    assert!(is_unavailable(&setup.store.commit(say(A, "lost")).await));
+    assert_eq!(setup.texts(A).await, ["one"]);
+    let receipt = setup.store.commit(say(A, "two")).await.unwrap().receipts[0];
+    assert_eq!(receipt.first_index, 1);
+    assert_eq!(setup.texts(A).await, ["one", "two"]);
+}
+
+#[tokio::test]
+async fn a_commit_that_failed_but_is_on_disk_is_found_by_recovery() {
+    let setup = setup(Options::default()).await;
+    setup.store.commit(say(A, "one")).await.unwrap();
+    setup.store.sabotage.after_commit.store(1, Ordering::SeqCst);
+    assert!(is_unavailable(&setup.store.commit(say(A, "late")).await));
+    // The next one builds on what is really there, not on what was remembered.
+    let receipt = setup.store.commit(say(A, "two")).await.unwrap().receipts[0];
+    assert_eq!(receipt.first_index, 2);
+    assert_eq!(setup.texts(A).await, ["one", "late", "two"]);
+    assert!(matches!(setup.store.commit(say(A, "late")).await, Err(CommitError::Conflict { .. })));
+}
+
+#[tokio::test]
+async fn a_failed_creation_does_not_leave_its_number_behind() {
+    let setup = setup(Options::default()).await;
+    let (lost, found) = (TenantId::from_bytes([1; 16]), TenantId::from_bytes([2; 16]));
+    setup.store.sabotage.before_commit.store(1, Ordering::SeqCst);
+    assert!(is_unavailable(&setup.store.commit(create(lost, "lost").entry("lost").commit()).await));
+    setup.store.commit(create(found, "found").entry("found").commit()).await.unwrap();
+    assert_eq!(setup.texts(found).await, ["found"]);
+    assert!(setup.store.header(lost).await.unwrap().is_none());
+    setup.store.commit(create(lost, "lost").entry("again").commit()).await.unwrap();
+    assert_eq!(setup.texts(lost).await, ["again"]);
+    assert_eq!(setup.texts(found).await, ["found"]);
+}
+
+#[tokio::test]
+async fn nothing_is_answered_while_recovery_fails() {
+    let setup = setup(Options::default()).await;
+    setup.store.commit(say(A, "one")).await.unwrap();
+    setup.store.sabotage.before_commit.store(1, Ordering::SeqCst);
+    setup.store.sabotage.reopen.store(3, Ordering::SeqCst);
+    // The first attempt to recover comes with the failure; each of the next two requests tries again.
+    for _ in 0..2 {
+        assert!(is_unavailable(&setup.store.commit(say(A, "lost")).await));
+        assert!(matches!(setup.store.header(A).await, Err(StoreError::Unavailable(_))));
+        assert!(matches!(setup.store.record(A, Space::Usage, b"one").await, Err(StoreError::Unavailable(_))));
+    }
+    assert!(setup.store.ping().await.is_ok());
+    assert_eq!(setup.texts(A).await, ["one"]);
+    setup.store.commit(say(A, "two")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_panic_does_not_end_the_writer() {
+    let setup = setup(Options::default()).await;
+    setup.store.sabotage.panic.store(1, Ordering::SeqCst);
+    assert!(is_unavailable(&setup.store.commit(say(A, "lost")).await));
+    setup.store.commit(say(A, "one")).await.unwrap();
+    assert_eq!(setup.texts(A).await, ["one"]);
+}
+
+/// Commits that wait for the writer together, because somebody else holds the lock that it needs.
+async fn in_one_group(setup: &Setup, commits: Vec<Commit>) -> Vec<Result<bailiwick_store::Committed, CommitError>> {
+    let intruder = setup.intruder();
+    intruder.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let tasks: Vec<_> = commits
+        .into_iter()
+        .map(|commit| {
+            let store = Arc::clone(&setup.store);
+            tokio::spawn(async move { store.commit(commit).await })
+        })
+        .collect();
+    // On one thread, each task has put its commit in the queue once it had a turn.
+    tokio::task::yield_now().await;
+    intruder.execute_batch("ROLLBACK").unwrap();
+    let mut results = Vec::new();
+    for task in tasks {
+        results.push(task.await.unwrap());
+    }
+    results
+}
+
+#[tokio::test]
+async fn what_fails_in_the_engine_fails_alone() {
+    let setup = setup(Options::default()).await;
+    setup
+        .intruder()
+        .execute_batch(
+            "CREATE TRIGGER poison BEFORE INSERT ON record WHEN new.sealed = CAST('poison' AS BLOB)
+             BEGIN SELECT RAISE(ABORT, 'poison'); END",
+        )
+        .unwrap();
+    let commits = (0..100).map(|n| {
+        let (who, value) = if n % 9 == 4 { (A, "poison") } else { (B, "fine") };
+        of(who).entry(&n.to_string()).write(put(Space::Usage, n.to_string(), value)).commit()
+    });
+    let results = in_one_group(&setup, commits.collect()).await;
+    for (n, result) in results.iter().enumerate() {
+        assert_eq!(result.is_err(), n % 9 == 4, "{n}: {result:?}");
+    }
+    assert_eq!(setup.texts(A).await, [""; 0]);
+    let fine: Vec<String> = (0..100).filter(|n| n % 9 != 4).map(|n| n.to_string()).collect();
+    assert_eq!(setup.texts(B).await, fine);
+}
+
+#[tokio::test]
+async fn a_damaged_row_fails_its_tenant_only() {
+    let setup = setup(Options::default()).await;
+    drop(setup.store);
+    let intruder = Connection::open(&setup.path).unwrap();
+    intruder.execute("UPDATE tenant SET ledger = x'07' WHERE slug = 'a'", []).unwrap();
+    drop(intruder);
+    let setup = Setup { store: SqliteStore::open(&setup.path, Options::default()).unwrap(), ..setup };
+    let commits = (0..10).map(|n| say(if n % 2 == 0 { A } else { B }, &n.to_string())).collect();
+    for (n, result) in in_one_group(&setup, commits).await.into_iter().enumerate() {
+        match result {
+            Err(CommitError::Damaged(_)) => assert_eq!(n % 2, 0),
+            result => assert!(result.is_ok() && n % 2 == 1, "{n}: {result:?}"),
+        }
+    }
+    assert!(matches!(setup.store.header(A).await, Err(StoreError::Damaged(_))));
+    assert_eq!(setup.texts(B).await, ["1", "3", "5", "7", "9"]);
+}
+
+#[tokio::test]
+async fn a_missing_entry_is_damage_and_not_a_shorter_ledger() {
+    let setup = setup(Options::default()).await;
+    for text in ["one", "two", "three"] {
+        setup.store.commit(say(A, text)).await.unwrap();
+    }
+    setup.intruder().execute("DELETE FROM ledger_entry WHERE idx = 1", []).unwrap();
+    assert!(matches!(setup.store.entries(A, 0, 10).await, Err(StoreError::Damaged(_))));
+    assert!(matches!(setup.store.leaves(A, 0, 3).await, Err(StoreError::Damaged(_))));
+}
+
+#[tokio::test]
+async fn a_later_commit_of_a_group_sees_the_earlier_ones() {
+    let setup = setup(Options::default()).await;
+    let bump = || bailiwick_store_conformance::build::at(A, 1).bump().entry("bump").commit();
+    let results = in_one_group(&setup, (0..20).map(|_| bump()).collect()).await;
+    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
+    assert!(results[0].is_ok());
+    assert_eq!(setup.texts(A).await, ["bump"]);
+}
+
+#[tokio::test]
+async fn a_full_queue_is_said_soon() {
+    let options = Options { queue: 2, queue_wait: Duration::from_millis(10), ..Options::default() };
+    let setup = setup(options).await;
+    let intruder = setup.intruder();
+    intruder.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let tasks: Vec<_> = (0..100)
+        .map(|n| {
+            let store = Arc::clone(&setup.store);
+            tokio::spawn(async move { store.commit(say(A, &n.to_string())).await })
+        })
+        .collect();
+    // The writer is stuck with a few and the queue holds two; all others are turned away while it still is.
+    while tasks.iter().filter(|task| task.is_finished()).count() < 90 {
+        tokio::task::yield_now().await;
+    }
+    intruder.execute_batch("ROLLBACK").unwrap();
+    let mut passed = Vec::new();
+    for (n, task) in tasks.into_iter().enumerate() {
+        match task.await.unwrap() {
+            Ok(_) => passed.push(n.to_string()),
+            result => assert!(is_unavailable(&result), "{result:?}"),
+        }
+    }
+    // What was accepted is done, and nothing else.
+    assert_eq!(setup.texts(A).await, passed);
+}
+
+#[tokio::test]
+async fn closing_carries_out_what_waits() {
+    let setup = setup(Options::default()).await;
+    let intruder = setup.intruder();
+    intruder.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let tasks: Vec<_> = (0..50)
+        .map(|n| {
+            let store = Arc::clone(&setup.store);
+            tokio::spawn(async move { store.commit(say(A, &n.to_string())).await })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    for task in tasks {
+        task.abort();
+        assert!(task.await.is_err());
+    }
+    intruder.execute_batch("ROLLBACK").unwrap();
+    drop(intruder);
+    drop(setup.store);
+    let setup = Setup { store: SqliteStore::open(&setup.path, Options::default()).unwrap(), ..setup };
+    assert_eq!(setup.texts(A).await.len(), 50);
+}
