@@ -22,7 +22,7 @@ use bailiwick_seal::{InstallationRecord, Keyring, KeyringRecord, LedgerSigner, R
 use bailiwick_store::{Space, Store};
 use bailiwick_types::api::identity::AccountKind;
 use bailiwick_types::{
-    Action, ActionType, Clock, Code, CredentialId, CredentialText, CredentialTextError, ErrorClass, PolicyName, Random,
+    Action, ActionType, Clock, Code, CredentialId, CredentialText, CredentialTextError, ErrorClass, Limits, PolicyName, Random,
     TenantId, Timestamp,
 };
 use parking_lot::Mutex;
@@ -47,6 +47,8 @@ pub struct AppConfig {
     pub delete_hold_min: Duration,
     /// The hold period unless the deletion says otherwise.
     pub delete_hold_default: Duration,
+    /// What holds for tenants without quotas of their own.
+    pub limits: Limits,
     /// How many tenants' keys and policies are kept in memory at most.
     pub tenants_cached_max: usize,
 }
@@ -56,6 +58,7 @@ impl Default for AppConfig {
         Self {
             delete_hold_min: Duration::from_secs(24 * 3_600),
             delete_hold_default: Duration::from_secs(7 * 24 * 3_600),
+            limits: Limits::default(),
             tenants_cached_max: 20_000,
         }
     }
@@ -407,8 +410,9 @@ impl App {
             (Some(_), true) => None,
             (None, _) => return Err(AppError::internal("a tenant has no keys")),
         };
-        let snapshot =
-            Arc::new(Snapshot::new(&header, &meta, keyring, unsealed.record.installation(), platform_epoch));
+        let mut snapshot = Snapshot::new(&header, &meta, keyring, unsealed.record.installation(), platform_epoch);
+        snapshot.limits = meta.quotas.over(&self.config.limits);
+        let snapshot = Arc::new(snapshot);
         self.snapshots.insert(tenant, Arc::clone(&snapshot));
         Ok(Some(snapshot))
     }

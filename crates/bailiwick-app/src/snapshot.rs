@@ -32,6 +32,9 @@ pub(crate) struct Snapshot {
     pub(crate) slug: String,
     pub(crate) epoch: u64,
     pub(crate) state: TenantState,
+    /// What the operator set for this tenant.
+    pub(crate) quotas: Limits,
+    /// What is in force.
     pub(crate) limits: Limits,
     /// Absent while the tenant is sealed, and for ever once it is shredded.
     pub(crate) keyring: Option<Arc<Keyring>>,
@@ -58,6 +61,7 @@ impl Snapshot {
             slug: header.slug.clone(),
             epoch: header.epoch,
             state: TenantState::from_number(header.state),
+            quotas: meta.quotas.clone(),
             limits: meta.quotas.clone(),
             keyring,
             installation,

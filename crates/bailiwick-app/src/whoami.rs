@@ -104,7 +104,7 @@ impl UseCase for ShowLimits {
                 limit: tx.limit(*limit),
                 unit: limit.unit().to_owned(),
                 used: used(*limit, &header.counts),
-                is_quota: tx.snapshot.limits.is_quota(*limit),
+                is_quota: tx.snapshot.quotas.is_quota(*limit),
                 summary: limit.summary().to_owned(),
             })
             .collect();

@@ -89,6 +89,13 @@ impl Limits {
         };
     }
 
+    /// These, and where they say nothing, `defaults`.
+    pub fn over(&self, defaults: &Self) -> Self {
+        let mut merged = defaults.clone();
+        merged.0.extend(self.0.iter().map(|(name, value)| (name.clone(), *value)));
+        merged
+    }
+
     /// Whether a quota replaces the default.
     pub fn is_quota(&self, limit: Limit) -> bool {
         self.0.contains_key(limit.as_str())

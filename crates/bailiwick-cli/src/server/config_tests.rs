@@ -1,0 +1,126 @@
+//! What a configuration may say, and what is said about one that may not.
+
+use super::*;
+
+const MINIMAL: &str = "data = \"d\"\n[root_key]\nprovider = \"shamir\"\n";
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse(text, Path::new("/etc/bailiwick"))
+}
+
+fn error(text: &str) -> String {
+    parse(text).unwrap_err().to_string()
+}
+
+#[test]
+fn little_is_enough() {
+    let config = parse(MINIMAL).unwrap();
+    assert_eq!(config.listen.to_string(), "127.0.0.1:8200");
+    assert_eq!(config.data, Path::new("/etc/bailiwick/d"));
+    assert_eq!(config.root_key, RootKey::Shamir);
+    assert_eq!(config.delete_hold_min, Duration::from_secs(86_400));
+    assert_eq!(config.delete_hold_default, Duration::from_secs(7 * 86_400));
+    assert_eq!(config.limits, Limits::default());
+    assert_eq!(config.log, Log { format: LogFormat::Text, level: "info".into() });
+    assert_eq!(parse("data = \"d\"\n").unwrap().root_key, RootKey::Shamir);
+    assert_eq!((config.tls, config.operations_listen, config.vault_init_tenant), (None, None, None));
+}
+
+#[test]
+fn the_example_says_what_it_says() {
+    let config = parse(EXAMPLE).unwrap();
+    assert_eq!(config.data, Path::new("/var/lib/bailiwick"));
+    assert_eq!(config.tls.unwrap().key, Path::new("/etc/bailiwick/server.key"));
+    // Every line that is commented out is a setting too.
+    let all: String = EXAMPLE
+        .lines()
+        .map(|line| match line.strip_prefix("# ") {
+            Some(setting) if setting.contains(" = ") && !setting.contains('`') => format!("{setting}\n"),
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    let with_file = all.replace("provider = \"shamir\"", "provider = \"file\"").replace("passphrase_file", "# ");
+    let config = parse(&with_file).unwrap();
+    assert_eq!(config.root_key, RootKey::File { file: "/etc/bailiwick/root.key".into() });
+    assert_eq!(config.vault_init_tenant.unwrap().as_str(), "main");
+    assert_eq!(config.limits.of(Limit::RequestsPerSecond), 20_000);
+    let with_passphrase =
+        all.replace("provider = \"shamir\"", "provider = \"passphrase\"").replace("\nfile = ", "\n# ");
+    let wanted = RootKey::Passphrase { passphrase_file: Some("/etc/bailiwick/passphrase".into()) };
+    assert_eq!(parse(&with_passphrase).unwrap().root_key, wanted);
+}
+
+#[test]
+fn every_setting_is_in_the_example() {
+    // Serde lists what it expects when a member is unknown.
+    let mut seen = 0;
+    for section in ["", "[tls]\n", "[root_key]\n", "[vault]\n", "[tenants]\n", "[operations]\n", "[log]\n"] {
+        let message = error(&format!("{section}no_such_setting = 1\n"));
+        for name in message.split('`').skip(1).step_by(2).filter(|name| *name != "no_such_setting") {
+            seen += 1;
+            assert!(EXAMPLE.contains(&format!("{name} = ")) || EXAMPLE.contains(&format!("[{name}]")), "{name}");
+        }
+    }
+    assert!(seen > 20, "{seen}");
+}
+
+#[test]
+fn what_is_wrong_is_said_with_its_line() {
+    let with = |rest: &str| error(&format!("{MINIMAL}{rest}"));
+    assert_eq!(
+        error("data = \"d\"\nlsten = \"127.0.0.1:1\"\n"),
+        "line 2: unknown field `lsten`, expected one of `listen`, `data`, `allow_plain_http`, `tls`, `root_key`, \
+         `vault`, `limits`, `tenants`, `operations`, `log`"
+    );
+    assert!(error("listen = \"localhost\"\n").starts_with("line 1: invalid socket address"));
+    assert!(error("data = \n").starts_with("line 1: "));
+    assert_eq!(with("[log]\nformat = \"xml\"\n"), "line 5: unknown variant `xml`, expected `text` or `json`");
+    assert!(with("[log]\nlevel = \"in=fo=x\"\n").starts_with("line 5: `in=fo=x` is no log filter"));
+    assert_eq!(with("[limits]\n\nscrets = 1\n"), "line 6: there is no limit `screts`");
+    assert_eq!(with("[limits]\nmembers = 100001\n"), "line 5: `members` can be 100000 at most");
+    assert!(with("[vault]\ninit_tenant = \"Acme\"\n").starts_with("line 5: slug may only use"));
+    assert_eq!(
+        with("[tenants]\ndelete_hold_min = \"soon\"\n"),
+        "line 5: not a duration such as `90s`, `15m`, `12h` or `30d`"
+    );
+    assert_eq!(
+        with("[tenants]\ndelete_hold_min = \"2d\"\ndelete_hold_default = \"1d\"\n"),
+        "line 6: `delete_hold_default` is shorter than `delete_hold_min`, 2d"
+    );
+    assert_eq!(with("[operations]\nlisten = \"127.0.0.1:8200\"\n"), "line 5: [operations] needs a listener of its own");
+    assert!(error("listen = \"127.0.0.1:1\"\n").contains("missing field `data`"));
+}
+
+#[test]
+fn a_hold_that_is_raised_raises_its_default() {
+    let config = parse(&format!("{MINIMAL}[tenants]\ndelete_hold_min = \"30d\"\n")).unwrap();
+    assert_eq!(config.delete_hold_default, Duration::from_secs(30 * 86_400));
+}
+
+#[test]
+fn plain_http_on_a_network_must_be_wanted() {
+    let rest = "[root_key]\nprovider = \"shamir\"\n";
+    let text = |head: &str| format!("{head}data = \"d\"\n{rest}");
+    assert!(
+        error(&text("listen = \"0.0.0.0:8200\"\n")).starts_with("line 1: `listen = \"0.0.0.0:8200\"` without [tls]")
+    );
+    assert!(parse(&text("listen = \"0.0.0.0:8200\"\nallow_plain_http = true\n")).is_ok());
+    assert!(parse(&text("listen = \"[::1]:8200\"\n")).is_ok());
+    let tls = format!("{}[tls]\ncert = \"c\"\nkey = \"k\"\n", text("listen = \"0.0.0.0:8200\"\n"));
+    assert!(parse(&tls).is_ok());
+}
+
+#[test]
+fn a_root_key_is_held_in_one_way() {
+    let root_key = |section: &str| parse(&format!("data = \"d\"\n[root_key]\n{section}"));
+    let message = |section: &str| root_key(section).unwrap_err().to_string();
+    assert_eq!(message("provider = \"file\"\n"), "line 3: the provider `file` needs `file`");
+    assert_eq!(message("provider = \"shamir\"\nfile = \"f\"\n"), "line 4: `file` is not for this provider");
+    assert_eq!(
+        message("provider = \"file\"\nfile = \"f\"\npassphrase_file = \"p\"\n"),
+        "line 5: `passphrase_file` is not for this provider"
+    );
+    assert!(message("provider = \"kms\"\n").starts_with("line 3: unknown variant `kms`"));
+    let file = root_key("provider = \"file\"\nfile = \"root.key\"\n").unwrap().root_key;
+    assert_eq!(file, RootKey::File { file: "/etc/bailiwick/root.key".into() });
+}

@@ -1,0 +1,218 @@
+//! Where the commands meet the server itself.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bailiwick_app::{App, AppConfig, AppError, Door, RequestMeta, tenants};
+use bailiwick_http::{HttpConfig, Server};
+use bailiwick_seal::SystemRandom;
+use bailiwick_store_sqlite::{Options, SqliteStore};
+use bailiwick_types::api::platform::{CreateTenant, CreatedTenant, Initialize, Unseal};
+use bailiwick_types::{Clock, Code, ErrorClass, RequestId, Secret, Slug, Timestamp};
+use tokio::net::TcpListener;
+
+use super::config::{Config, RootKey};
+use super::credentials::{DevCredentials, DevTenant, Holder};
+use super::{DevArgs, tls};
+use crate::fail::Fail;
+use crate::files;
+use crate::session::Session;
+
+/// The sample tenants of `dev`.
+const SAMPLES: [&str; 2] = ["acme", "globex"];
+/// How often the server looks for background work.
+const JOBS_EVERY: Duration = Duration::from_secs(1);
+
+struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        crate::clock::now()
+    }
+}
+
+fn fail(error: &AppError) -> Fail {
+    let message = error.detail().map_or_else(|| error.code().title().to_owned(), str::to_owned);
+    Fail::new(error.class(), error.code().as_str(), message).with_hint(error.code().hint())
+}
+
+fn fault(what: &'static str, error: impl std::fmt::Display) -> Fail {
+    Fail::new(ErrorClass::Fault, what, error.to_string())
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Fail> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| fault("runtime", error))
+}
+
+fn open(data: &Path, config: AppConfig) -> Result<Arc<App>, Fail> {
+    files::create_private_dir(data).map_err(|error| Fail::file(data, &error))?;
+    let store = SqliteStore::open(&data.join("bailiwick.db"), Options::default()).map_err(|error| {
+        Fail::new(ErrorClass::Busy, "store_not_opened", error.to_string())
+    })?;
+    Ok(App::new(store, Arc::new(SystemClock), Arc::new(SystemRandom), config))
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Fail> {
+    let unusable = |error: std::io::Error| {
+        Fail::new(ErrorClass::Busy, "not_listening", format!("cannot listen on {address}: {error}"))
+            .with_hint("choose another address with --listen, or stop what uses this one")
+    };
+    let listener = TcpListener::bind(address).await.map_err(unusable)?;
+    let bound = listener.local_addr().map_err(unusable)?;
+    Ok((listener, bound))
+}
+
+/// Resolves when the process is told to stop.
+async fn told_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+/// Background work, until the server stops.
+async fn work(app: Arc<App>) {
+    let mut ticks = tokio::time::interval(JOBS_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = app.run_due_jobs().await {
+            tracing::warn!(%error, "background work could not be looked for");
+        }
+    }
+}
+
+async fn serve_until_stopped(
+    server: Arc<Server>,
+    listener: TcpListener,
+    operations: Option<TcpListener>,
+    tls: Option<rustls::ServerConfig>,
+) -> Result<(), Fail> {
+    let worker = tokio::spawn(work(Arc::clone(server.app())));
+    let operations = operations.map(|listener| {
+        let server = Arc::clone(&server);
+        tokio::spawn(bailiwick_http::serve(server, listener, None, std::future::pending()))
+    });
+    let served = bailiwick_http::serve(server, listener, tls.map(Arc::new), told_to_stop()).await;
+    worker.abort();
+    if let Some(operations) = operations {
+        operations.abort();
+    }
+    served.map_err(|error| fault("listener", error))
+}
+
+/// Serves until it is told to stop.
+pub(crate) fn serve(_session: &mut Session, config: &Config) -> Result<(), Fail> {
+    let tls = config.tls.as_ref().map(tls::load).transpose()?;
+    let app = open(
+        &config.data,
+        AppConfig {
+            delete_hold_min: config.delete_hold_min,
+            delete_hold_default: config.delete_hold_default,
+            limits: config.limits.clone(),
+            ..AppConfig::default()
+        },
+    )?;
+    runtime()?.block_on(async {
+        unseal_at_start(&app, &config.root_key).await?;
+        let root_key_file = match &config.root_key {
+            RootKey::File { file } => Some(file.clone()),
+            _ => None,
+        };
+        let http = HttpConfig { root_key_file, init_tenant: config.vault_init_tenant.clone() };
+        let server = Server::new(app, http).map_err(|error| fault("routes", error))?;
+        let (listener, bound) = listen(config.listen).await?;
+        let operations = match config.operations_listen {
+            Some(address) => Some(listen(address).await?.0),
+            None => None,
+        };
+        tracing::info!(address = %bound, tls = tls.is_some(), "listening");
+        serve_until_stopped(server, listener, operations, tls).await
+    })
+}
+
+/// Unseals if the configuration says with what. An installation that does not exist yet waits for `bailiwick init`.
+async fn unseal_at_start(app: &App, root_key: &RootKey) -> Result<(), Fail> {
+    let unsealed = match root_key {
+        RootKey::File { file } => app.unseal_with_file(file).await,
+        RootKey::Passphrase { passphrase_file: Some(file) } => {
+            let text = std::fs::read_to_string(file).map_err(|error| Fail::file(file, &error))?;
+            let key = Some(text.trim_end_matches(['\r', '\n']).to_owned());
+            app.unseal(&Unseal { key, reset: false }).await.map(|_| ())
+        }
+        RootKey::Passphrase { passphrase_file: None } | RootKey::Shamir => Ok(()),
+    };
+    match unsealed {
+        Ok(()) => Ok(()),
+        Err(error) if error.code() == Code::NotInitialized => {
+            tracing::warn!("the installation is not initialised: run `bailiwick init`");
+            Ok(())
+        }
+        Err(error) => Err(fail(&error)),
+    }
+}
+
+/// Serves two sample tenants until it is told to stop.
+pub(crate) fn dev(session: &mut Session, args: &DevArgs) -> Result<(), Fail> {
+    let config = AppConfig { delete_hold_min: Duration::ZERO, ..AppConfig::default() };
+    let app = open(&args.data, config)?;
+    let key_file = args.data.join("root.key");
+    let kept = args.data.join("credentials.json");
+    runtime()?.block_on(async {
+        let (listener, bound) = listen(args.listen).await?;
+        let address = format!("http://{bound}");
+        let is_first_start = !app.seal_status().await.map_err(|error| fail(&error))?.is_initialized;
+        let credentials = if is_first_start {
+            first_start(&app, &key_file, address).await?
+        } else {
+            app.unseal_with_file(&key_file).await.map_err(|error| fail(&error))?;
+            let missing = || {
+                Fail::usage(format!("`{}` is gone, and the credentials are kept nowhere else", kept.display()))
+                    .with_hint("start with another --data directory, or use `bailiwick serve` with credentials that you have")
+            };
+            DevCredentials { address, ..DevCredentials::read(&kept)?.ok_or_else(missing)? }
+        };
+        credentials.write(&kept)?;
+        let http = HttpConfig { root_key_file: Some(key_file), init_tenant: None };
+        let server = Server::new(app, http).map_err(|error| fault("routes", error))?;
+        super::announce(session, args, &credentials, is_first_start)?;
+        serve_until_stopped(server, listener, None, None).await
+    })
+}
+
+async fn first_start(app: &Arc<App>, key_file: &PathBuf, address: String) -> Result<DevCredentials, Fail> {
+    let request =
+        Initialize { provider: "file".to_owned(), shares: None, threshold: None, passphrase: None };
+    let made = app.initialize(&request, Some(key_file)).await.map_err(|error| fail(&error))?;
+    let operator = made.operator.credential;
+    let mut sample = BTreeMap::new();
+    for slug in SAMPLES {
+        let created = create_sample(app, &operator, slug).await.map_err(|error| fail(&error))?;
+        let (id, slug) = (created.tenant.id, created.tenant.slug);
+        let admin = Holder { credential: created.admin.credential };
+        sample.insert(slug.to_string(), DevTenant { id, slug, admin });
+    }
+    Ok(DevCredentials { address, operator: Holder { credential: operator }, tenants: sample })
+}
+
+async fn create_sample(app: &App, operator: &str, slug: &str) -> Result<CreatedTenant, AppError> {
+    let meta = RequestMeta {
+        id: RequestId::random(app.random()),
+        source: None,
+        door: Door::Api,
+        credential: Some(Secret::new(operator.to_owned())),
+        stated: Vec::new(),
+        idempotency: None,
+    };
+    let slug: Slug = slug.parse()?;
+    let input = CreateTenant { slug, name: None, admin_name: None, admin_email: None, admin_ttl: None };
+    Ok(app.run_platform(&meta, || Ok(tenants::Create { input })).await?.into_value())
+}
