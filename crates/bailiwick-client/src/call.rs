@@ -186,10 +186,16 @@ impl<A> Call<A> {
 impl<T> Call<Page<T>> {
     /// At most this many items, from this cursor on.
     #[must_use]
-    pub fn page(self, limit: u64, cursor: Option<&str>) -> Self {
-        let mut this = self;
-        this.query.retain(|(name, _)| *name != "limit" && *name != "cursor");
-        this.query("limit", limit).query_opt("cursor", cursor)
+    pub fn page(mut self, limit: u64, cursor: Option<&str>) -> Self {
+        self.set_page(limit, cursor);
+        self
+    }
+
+    /// The same, for the page after this one.
+    pub fn set_page(&mut self, limit: u64, cursor: Option<&str>) {
+        self.query.retain(|(name, _)| !matches!(*name, "limit" | "cursor"));
+        self.query.push(("limit", limit.to_string()));
+        self.query.extend(cursor.map(|cursor| ("cursor", cursor.to_owned())));
     }
 }
 

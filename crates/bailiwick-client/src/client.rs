@@ -138,7 +138,7 @@ impl Client {
             let page: Page<T> = self.send(&call)?.value()?;
             items.extend(page.items);
             match page.next {
-                Some(cursor) => call = call.page(PAGE_SIZE_MAX, Some(&cursor)),
+                Some(cursor) => call.set_page(PAGE_SIZE_MAX, Some(&cursor)),
                 None => return Ok(items),
             }
         }

@@ -49,9 +49,8 @@ fn runtime() -> Result<tokio::runtime::Runtime, Fail> {
 
 fn open(data: &Path, config: AppConfig) -> Result<Arc<App>, Fail> {
     files::create_private_dir(data).map_err(|error| Fail::file(data, &error))?;
-    let store = SqliteStore::open(&data.join("bailiwick.db"), Options::default()).map_err(|error| {
-        Fail::new(ErrorClass::Busy, "store_not_opened", error.to_string())
-    })?;
+    let store = SqliteStore::open(&data.join("bailiwick.db"), Options::default())
+        .map_err(|error| Fail::new(ErrorClass::Busy, "store_not_opened", error.to_string()))?;
     Ok(App::new(store, Arc::new(SystemClock), Arc::new(SystemRandom), config))
 }
 
@@ -176,7 +175,9 @@ pub(crate) fn dev(session: &mut Session, args: &DevArgs) -> Result<(), Fail> {
             app.unseal_with_file(&key_file).await.map_err(|error| fail(&error))?;
             let missing = || {
                 Fail::usage(format!("`{}` is gone, and the credentials are kept nowhere else", kept.display()))
-                    .with_hint("start with another --data directory, or use `bailiwick serve` with credentials that you have")
+                    .with_hint(
+                        "start with another --data directory, or use `bailiwick serve` with credentials that you have",
+                    )
             };
             DevCredentials { address, ..DevCredentials::read(&kept)?.ok_or_else(missing)? }
         };
@@ -189,8 +190,7 @@ pub(crate) fn dev(session: &mut Session, args: &DevArgs) -> Result<(), Fail> {
 }
 
 async fn first_start(app: &Arc<App>, key_file: &PathBuf, address: String) -> Result<DevCredentials, Fail> {
-    let request =
-        Initialize { provider: "file".to_owned(), shares: None, threshold: None, passphrase: None };
+    let request = Initialize { provider: "file".to_owned(), shares: None, threshold: None, passphrase: None };
     let made = app.initialize(&request, Some(key_file)).await.map_err(|error| fail(&error))?;
     let operator = made.operator.credential;
     let mut sample = BTreeMap::new();

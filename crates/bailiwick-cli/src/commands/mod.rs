@@ -1,0 +1,74 @@
+//! One module per noun: its verbs, and what each sends and prints.
+
+pub(crate) mod account;
+pub(crate) mod binding;
+pub(crate) mod caller;
+pub(crate) mod credential;
+pub(crate) mod docs;
+pub(crate) mod guardrail;
+pub(crate) mod installation;
+pub(crate) mod key;
+pub(crate) mod keyring;
+pub(crate) mod ledger;
+pub(crate) mod ledger_view;
+pub(crate) mod member;
+pub(crate) mod mount;
+pub(crate) mod operator;
+pub(crate) mod platform;
+pub(crate) mod policy;
+pub(crate) mod policy_text;
+pub(crate) mod profile;
+pub(crate) mod role;
+pub(crate) mod secret;
+pub(crate) mod secret_metadata;
+pub(crate) mod tenant;
+pub(crate) mod verify;
+
+use clap::CommandFactory as _;
+
+use crate::args::{Cli, Command};
+use crate::fail::Fail;
+use crate::server;
+use crate::session::Session;
+
+/// Runs a command.
+pub(crate) fn run(session: &mut Session, command: Command) -> Result<(), Fail> {
+    match command {
+        Command::Dev(args) => server::dev(session, args),
+        Command::Serve(args) => server::serve(session, &args),
+        Command::Config(command) => server::config(session, command),
+        Command::Init(args) => installation::init(session, &args),
+        Command::Unseal(args) => installation::unseal(session, &args),
+        Command::Status => installation::status(session),
+        Command::Login(args) => profile::login(session, args),
+        Command::Profile(command) => profile::run(session, command),
+        Command::Tenant(command) => tenant::run(session, command),
+        Command::Operator(command) => operator::run(session, command),
+        Command::Guardrail(command) => guardrail::run(session, command),
+        Command::Platform(command) => platform::run(session, command),
+        Command::Whoami => caller::whoami(session),
+        Command::RevokeSelf => caller::revoke_self(session),
+        Command::Capabilities { paths } => caller::capabilities(session, &paths),
+        Command::Limits => caller::limits(session),
+        Command::Member(command) => member::run(session, command),
+        Command::Account(command) => account::run(session, command),
+        Command::Key(command) => key::run(session, command),
+        Command::Role(command) => role::run(session, command),
+        Command::Binding(command) => binding::run(session, command),
+        Command::Policy(command) => policy::run(session, command),
+        Command::Mount(command) => mount::run(session, command),
+        Command::Secret(command) => secret::run(session, command),
+        Command::Ledger(command) => {
+            let ledger = session.tenant()?.ledger();
+            ledger::run(session, &ledger, command)
+        }
+        Command::Keyring(command) => keyring::run(session, command),
+        Command::Verify(args) => verify::run(session, &args),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "bailiwick", &mut script);
+            session.terminal.print(&String::from_utf8_lossy(&script))
+        }
+        Command::Docs(command) => docs::run(session, &command),
+    }
+}

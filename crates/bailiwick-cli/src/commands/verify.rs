@@ -1,0 +1,269 @@
+//! `bailiwick verify`: checks exports, checkpoints, proofs and deletion certificates, offline. Everything that it
+//! decides is in `bailiwick-verify`; here is only which check a file wants, and how the result is told.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read as _, Seek as _};
+use std::path::{Path, PathBuf};
+
+use bailiwick_types::ErrorClass;
+use bailiwick_verify::{
+    EvidenceError, Options, Report, VerifierKey, verify_certificate, verify_checkpoint, verify_consistency,
+    verify_export, verify_inclusion,
+};
+use clap::Args;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::fail::Fail;
+use crate::output::{Human, count, fields};
+use crate::session::Session;
+
+/// No checkpoint, proof or certificate is larger.
+const EVIDENCE_BYTES_MAX: u64 = 1_048_576;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bailiwick ledger export --file acme.ledger
+  bailiwick verify acme.ledger
+  bailiwick verify acme.ledger --key \"$(cat acme.vkey)\" --previous last-month.ledger
+  bailiwick ledger inclusion 42 -o json > proof.json
+  bailiwick verify proof.json --key \"$(cat acme.vkey)\"
+
+Without --key an export is checked against the keys that it brings along: that shows that nobody damaged it, not \
+who made it. `bailiwick keyring show` prints the keys of a tenant; keep them somewhere else.
+
+It needs no server and no credential. Exit codes: 0 it holds, 6 it does not, 2 it could not be checked.")]
+pub(crate) struct VerifyArgs {
+    /// An export of the form `bailiwick`, a checkpoint, an inclusion or consistency proof in JSON, or a deletion certificate
+    file: PathBuf,
+    /// A key that you trust, as a C2SP verifier key; may be repeated
+    #[arg(long = "key", value_name = "VKEY")]
+    keys: Vec<String>,
+    /// An earlier checkpoint or export of the same ledger, which this export must continue
+    #[arg(long, value_name = "FILE")]
+    previous: Option<PathBuf>,
+}
+
+pub(crate) fn run(session: &mut Session, args: &VerifyArgs) -> Result<(), Fail> {
+    let keys = args
+        .keys
+        .iter()
+        .map(|text| text.parse::<VerifierKey>().map_err(|error| Fail::usage(format!("--key `{text}`: {error}"))))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut file = File::open(&args.file).map_err(|error| Fail::file(&args.file, &error))?;
+    match Evidence::read(&mut file).map_err(|error| Fail::file(&args.file, &error))? {
+        Evidence::Export => export(session, args, keys, file),
+        evidence if args.previous.is_some() => {
+            Err(Fail::usage(format!("--previous is for exports, and this is {}", evidence.name())))
+        }
+        evidence if keys.is_empty() => {
+            Err(Fail::usage(format!("{} is only worth as much as the keys that it is checked with", evidence.name()))
+                .with_hint("give --key; `bailiwick keyring show` prints the keys of a tenant"))
+        }
+        evidence => {
+            let result = evidence.check(&keys).map_err(|error| does_not_hold(&error))?;
+            tell(session, result, evidence.name())
+        }
+    }
+}
+
+/// What a file is.
+enum Evidence {
+    Export,
+    Checkpoint(String),
+    Certificate(String),
+    Inclusion(Vec<u8>),
+    Consistency(Vec<u8>),
+}
+
+impl Evidence {
+    /// Looks at the beginning of a file, and reads the rest if that is short. What is nothing else is taken for an
+    /// export, so that a damaged one is reported as such.
+    fn read(file: &mut File) -> std::io::Result<Self> {
+        let mut bytes = Vec::new();
+        file.by_ref().take(EVIDENCE_BYTES_MAX).read_to_end(&mut bytes)?;
+        file.rewind()?;
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if text.starts_with('{') {
+            let Ok(Value::Object(members)) = serde_json::from_str(&text) else { return Ok(Self::Export) };
+            let has = |name: &str| members.contains_key(name);
+            return Ok(match members.get("note").and_then(Value::as_str) {
+                Some(note) => Self::Checkpoint(note.to_owned()),
+                None if has("proof") && has("index") => Self::Inclusion(bytes),
+                None if has("proof") && has("old") => Self::Consistency(bytes),
+                None => Self::Export,
+            });
+        }
+        if text.starts_with(bailiwick_ledger::certificate::FORMAT) {
+            return Ok(Self::Certificate(text));
+        }
+        // A signed note: text, an empty line, signatures that begin with an em dash.
+        Ok(if text.contains("\n\n\u{2014} ") { Self::Checkpoint(text) } else { Self::Export })
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Export => "an export",
+            Self::Checkpoint(_) => "a checkpoint",
+            Self::Certificate(_) => "a deletion certificate",
+            Self::Inclusion(_) => "an inclusion proof",
+            Self::Consistency(_) => "a consistency proof",
+        }
+    }
+
+    fn check(&self, keys: &[VerifierKey]) -> Result<Vec<(&'static str, Value)>, EvidenceError> {
+        let names = |keys: &[VerifierKey]| json!(keys.iter().map(ToString::to_string).collect::<Vec<_>>());
+        Ok(match self {
+            // Handled by its own, streaming, path.
+            Self::Export => Vec::new(),
+            Self::Checkpoint(note) => {
+                let report = verify_checkpoint(note, keys)?;
+                vec![
+                    ("origin", json!(report.checkpoint.origin)),
+                    ("size", json!(report.checkpoint.size)),
+                    ("signed_by", names(&report.signers)),
+                ]
+            }
+            Self::Certificate(note) => {
+                let report = verify_certificate(note, keys)?;
+                vec![
+                    ("tenant", json!(report.certificate.tenant)),
+                    ("slug", json!(report.certificate.slug)),
+                    ("deleted_at", json!(report.certificate.deleted_at)),
+                    ("keys_destroyed", json!(report.certificate.keys.len())),
+                    ("signed_by", names(&report.signers)),
+                ]
+            }
+            Self::Inclusion(json) => {
+                let report = verify_inclusion(json, keys, None)?;
+                vec![
+                    ("origin", json!(report.checkpoint.checkpoint.origin)),
+                    ("index", json!(report.index)),
+                    ("size", json!(report.checkpoint.checkpoint.size)),
+                    ("signed_by", names(&report.checkpoint.signers)),
+                ]
+            }
+            Self::Consistency(json) => {
+                let report = verify_consistency(json, keys, None)?;
+                vec![
+                    ("origin", json!(report.checkpoint.checkpoint.origin)),
+                    ("old", json!(report.old_size)),
+                    ("new", json!(report.checkpoint.checkpoint.size)),
+                    ("signed_by", names(&report.checkpoint.signers)),
+                ]
+            }
+        })
+    }
+}
+
+fn tell(session: &mut Session, result: Vec<(&'static str, Value)>, what: &str) -> Result<(), Fail> {
+    if session.is_json() {
+        let object: serde_json::Map<_, _> = result.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        return session.json(&Value::Object(object).to_string());
+    }
+    let lines: Vec<_> = result
+        .into_iter()
+        .map(|(name, value)| {
+            let text = match value {
+                Value::String(text) => text,
+                Value::Array(items) => {
+                    items.iter().map(|item| item.as_str().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+                }
+                other => other.to_string(),
+            };
+            (name, text)
+        })
+        .collect();
+    if !session.is_quiet() {
+        session.terminal.print(&format!("{what} that holds\n\n{}", fields(&lines)))?;
+    }
+    Ok(())
+}
+
+fn export(session: &mut Session, args: &VerifyArgs, keys: Vec<VerifierKey>, file: File) -> Result<(), Fail> {
+    let previous = args.previous.as_deref().map(previous).transpose()?;
+    let is_pinned = !keys.is_empty();
+    let options = Options { pinned: keys, previous, progress: None };
+    let report = verify_export(BufReader::with_capacity(1 << 20, file), &options).map_err(|error| match error {
+        bailiwick_verify::VerifyError::Read { .. } => Fail::usage(error.to_string()),
+        error => does_not_hold(&error),
+    })?;
+    if session.is_json() {
+        let text = serde_json::to_string(&report).map_err(|_| Fail::usage("the report is no JSON"))?;
+        return session.json(&text);
+    }
+    if session.is_quiet() {
+        return Ok(());
+    }
+    let text = view(&report, session.human());
+    session.terminal.print(&text)?;
+    if !is_pinned {
+        session.terminal.note("note: checked against the keys in the export itself; give --key to say whom you trust");
+    }
+    Ok(())
+}
+
+fn view(report: &Report, human: Human) -> String {
+    let erased = if report.erased == 0 { String::new() } else { format!(", {} erased", count(report.erased)) };
+    let signers: Vec<_> = report
+        .signers
+        .iter()
+        .map(|signer| format!("{}{}", signer.key, if signer.is_pinned { " (trusted)" } else { "" }))
+        .collect();
+    let mut lines = vec![
+        ("tenant", format!("{} ({})", report.slug, report.tenant)),
+        ("origin", report.origin.clone()),
+        ("entries", format!("{}{erased}: complete, in order, unchanged", count(report.entries))),
+        ("first", human.moment_opt(report.first)),
+        ("last", human.moment_opt(report.last)),
+        ("exported", human.moment(report.exported_at)),
+        ("root", data_encoding::BASE64.encode(&report.root)),
+        ("signed by", signers.join("\n")),
+    ];
+    if let Some(previous) = report.previous {
+        lines.push(("continues", format!("the earlier {} entries", count(previous))));
+    }
+    format!("an export that holds\n\n{}", fields(&lines))
+}
+
+fn does_not_hold(error: &dyn std::fmt::Display) -> Fail {
+    Fail::new(ErrorClass::Conflict, "does_not_hold", format!("it does not hold: {error}"))
+}
+
+#[derive(Deserialize)]
+struct CheckpointLine {
+    checkpoint: String,
+}
+
+/// The checkpoint in a file: the note itself, the API's answer, or an earlier export, whose checkpoint is near its end.
+fn previous(path: &Path) -> Result<String, Fail> {
+    let failed = |error: std::io::Error| Fail::file(path, &error);
+    let mut file = File::open(path).map_err(failed)?;
+    match Evidence::read(&mut file).map_err(failed)? {
+        Evidence::Checkpoint(note) => return Ok(note),
+        Evidence::Export => {}
+        _ => return Err(no_checkpoint(path)),
+    }
+    let mut reader = BufReader::new(file);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if reader.read_until(b'\n', &mut line).map_err(failed)? == 0 {
+            return Err(no_checkpoint(path));
+        }
+        if line.starts_with(b"{\"checkpoint\":") {
+            let parsed: CheckpointLine = serde_json::from_slice(&line).map_err(|_| no_checkpoint(path))?;
+            return Ok(parsed.checkpoint);
+        }
+    }
+}
+
+fn no_checkpoint(path: &Path) -> Fail {
+    Fail::usage(format!("`{}` holds no checkpoint", path.display()))
+        .with_hint("give an earlier export, or what `bailiwick ledger checkpoint -o json` printed")
+}
+
+#[cfg(test)]
+#[path = "verify_tests.rs"]
+mod tests;
