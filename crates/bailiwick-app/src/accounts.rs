@@ -245,6 +245,7 @@ impl UseCase for IssueKey {
         let found = tx.locate_account(self.account).await?;
         let permit = tx.authorize::<act::KeyIssue>(found.resource()).await?;
         tx.load(&permit, found)?;
+        tx.check_covers_all_of(&self.account.to_string()).await?;
         let issued = tx.issue_credential(&permit, &self.account.to_string(), &self.input).await?;
         tx.commit(permit, issued).await
     }
@@ -307,6 +308,7 @@ impl UseCase for RotateKey {
         let found = tx.locate_credential(&self.account.to_string(), self.key).await?;
         let permit = tx.authorize::<act::KeyRotate>(found.resource()).await?;
         let (version, record) = tx.load(&permit, found)?;
+        tx.check_covers_all_of(&self.account.to_string()).await?;
         let issued = tx.rotate_credential(&permit, version, record, &self.input).await?;
         tx.commit(permit, issued).await
     }

@@ -1,7 +1,7 @@
 //! Members: the tenant's people, and their credentials.
 //!
 //! INV-MEMBER-1: nobody takes away the last enabled owner, so that a tenant cannot lock itself out.
-//! INV-MEMBER-2: nobody but an owner makes, changes or removes an owner, or issues its credentials.
+//! INV-MEMBER-2: nobody makes, changes or removes a member who may do more than they may, nor issues its credentials.
 
 use bailiwick_authz::Permit;
 use bailiwick_types::action::act;
@@ -42,20 +42,9 @@ impl TenantTx<'_> {
         self.locate::<MemberRecord>(id.as_bytes(), |_| resource(id)).await
     }
 
-    /// Whether the caller is an owner of the tenant as a whole.
-    pub(crate) fn is_owner(&self) -> bool {
-        self.principal()
-            .roles
-            .iter()
-            .any(|link| link.role.as_str() == OWNER && link.on.0 == ResourceKind::Tenant)
-    }
-
-    /// Only owners touch owners: otherwise an admin could make itself one.
+    /// Nobody touches a member who may do more than they may themselves: an admin could otherwise become an owner.
     pub(crate) fn check_may_touch(&self, role: &PolicyName) -> Result<(), AppError> {
-        if role.as_str() == OWNER && !self.is_owner() {
-            return Err(AppError::with_detail(Code::PermissionDenied, "only an owner may do this to an owner"));
-        }
-        Ok(())
+        self.check_covers(role, &(ResourceKind::Tenant, self.snapshot.tenant.to_string()))
     }
 
     /// Fails if no enabled owner would be left without `leaving`.
@@ -259,6 +248,7 @@ impl UseCase for IssueCredentialTo {
         let permit = tx.authorize::<act::MemberCredentialIssue>(found.resource()).await?;
         let (_, member) = tx.load(&permit, found)?;
         tx.check_may_touch(&member.role)?;
+        tx.check_covers_all_of(&self.member.to_string()).await?;
         let issued = tx.issue_credential(&permit, &self.member.to_string(), &self.input).await?;
         tx.commit(permit, issued).await
     }

@@ -20,11 +20,11 @@ use crate::records::{MountRecord, Stored};
 use crate::tx::{Answer, Located, TenantTx};
 use crate::validate;
 
-fn resource(name: &MountName) -> Resource {
+pub(crate) fn resource(name: &MountName) -> Resource {
     Resource::plain(ResourceKind::Mount, name.as_str())
 }
 
-fn show(record: MountRecord) -> Mount {
+pub(crate) fn show(record: MountRecord) -> Mount {
     Mount {
         name: record.name,
         id: record.id,

@@ -58,10 +58,8 @@ fn show_role(role: &Role) -> ApiRole {
     }
 }
 
-/// The actions that a role allows, asked of policy itself: whoever holds it on a tenant, on things in that tenant.
-fn actions_of(role: &Role) -> Vec<String> {
-    let tenant = TenantId::from_bytes([1; 16]);
-    let Ok(name) = role.name.parse::<PolicyName>() else { return Vec::new() };
+/// What a role allows, asked of policy itself: the actions of whoever holds it on `on`, with a thing in there for each.
+fn reach_of(role: &PolicyName, on: &(ResourceKind, String), tenant: TenantId) -> Vec<(Action, Resource)> {
     let holder = PrincipalFacts {
         tenant,
         kind: PrincipalKind::Member,
@@ -70,24 +68,73 @@ fn actions_of(role: &Role) -> Vec<String> {
         is_disabled: false,
         expires: None,
         labels: Vec::new(),
-        roles: vec![RoleLink {
-            id: "example".to_owned(),
-            role: name,
-            on: (ResourceKind::Tenant, tenant.to_string()),
-        }],
+        roles: vec![RoleLink { id: "example".to_owned(), role: role.clone(), on: on.clone() }],
     };
-    let authority = Authority::new(&[], &[]);
-    let context = RequestContext { now: Timestamp::from_unix_ms(0), source: None, door: "api" };
-    let id_of = |kind| if kind == ResourceKind::Tenant { tenant.to_string() } else { "example".to_owned() };
     Action::ALL
         .iter()
         .filter(|action| action.plane() == Plane::Tenant)
-        .filter(|action| {
-            let resource = Resource::plain(action.resource(), id_of(action.resource()));
-            authority.decide(&holder, **action, &resource, tenant, &context).allowed
-        })
-        .map(|action| action.as_str().to_owned())
+        .filter_map(|action| Some((*action, example_in(on, action.resource())?)))
+        .filter(|(action, resource)| role_allows(&holder, *action, resource, tenant))
         .collect()
+}
+
+/// Some thing of a kind that is in `on`, or is it; `None` where there can be none.
+fn example_in(on: &(ResourceKind, String), kind: ResourceKind) -> Option<Resource> {
+    let (container, id) = (on.0, on.1.as_str());
+    let (mount, path) = id.split_once('/').unwrap_or((id, ""));
+    let inside = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
+    match (container, kind) {
+        (ResourceKind::Tenant, ResourceKind::Tenant) => Some(Resource::plain(kind, id)),
+        (ResourceKind::Tenant, _) => Some(Resource::plain(kind, "example")),
+        (ResourceKind::Mount, ResourceKind::Mount) => Some(Resource::plain(kind, id)),
+        (ResourceKind::Mount | ResourceKind::Folder, ResourceKind::Secret) => {
+            Some(resource_of_path(mount, &inside("example"), false))
+        }
+        (ResourceKind::Mount | ResourceKind::Folder, ResourceKind::Folder) => Some(resource_of_path(mount, path, true)),
+        (ResourceKind::Secret, ResourceKind::Secret) => Some(resource_of_path(mount, path, false)),
+        _ => None,
+    }
+}
+
+/// What roles alone say: neither the tenant's policies nor guardrails.
+fn role_allows(holder: &PrincipalFacts, action: Action, resource: &Resource, tenant: TenantId) -> bool {
+    let context = RequestContext { now: Timestamp::from_unix_ms(0), source: None, door: "api" };
+    Authority::new(&[], &[]).decide(holder, action, resource, tenant, &context).allowed
+}
+
+/// The actions that a role allows somewhere in a tenant.
+fn actions_of(role: &Role) -> Vec<String> {
+    let tenant = TenantId::from_bytes([1; 16]);
+    let Ok(name) = role.name.parse::<PolicyName>() else { return Vec::new() };
+    let reach = reach_of(&name, &(ResourceKind::Tenant, tenant.to_string()), tenant);
+    reach.into_iter().map(|(action, _)| action.as_str().to_owned()).collect()
+}
+
+impl TenantTx<'_> {
+    /// Nobody hands out more than they hold: whoever gives a role, or a credential of somebody who has it, must hold
+    /// by roles everything that it allows there. Otherwise an administrator of accounts could make itself owner.
+    pub(crate) fn check_covers(&self, role: &PolicyName, on: &(ResourceKind, String)) -> Result<(), AppError> {
+        let tenant = self.snapshot.tenant;
+        let caller = self.principal();
+        match reach_of(role, on, tenant).iter().find(|(action, resource)| !role_allows(caller, *action, resource, tenant))
+        {
+            None => Ok(()),
+            Some((action, _)) => Err(AppError::with_detail(
+                Code::PermissionDenied,
+                format!("the role `{role}` allows `{action}` there, which you may not do yourself"),
+            )),
+        }
+    }
+
+    /// [`TenantTx::check_covers`] for everything that a principal holds.
+    pub(crate) async fn check_covers_all_of(&self, principal: &str) -> Result<(), AppError> {
+        if let Some(facts) = self.app.principal(&self.snapshot, principal).await? {
+            for link in &facts.roles {
+                self.check_covers(&link.role, &link.on)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Lists the roles that a tenant can give.
@@ -167,8 +214,7 @@ impl UseCase for CreateBindingCase {
         let tenant = tx.tenant_resource();
         let permit = tx.authorize::<act::BindingCreate>(&tenant).await?;
         let role = tenant_role(&self.input.role)?;
-        tx.check_may_touch(&role)?;
-        parse_target(&self.input.on, tx.snapshot.tenant)?;
+        tx.check_covers(&role, &parse_target(&self.input.on, tx.snapshot.tenant)?)?;
         let principal = &self.input.principal;
         if tx.app.principal(&tx.snapshot, principal).await?.is_none() {
             return Err(AppError::with_detail(
@@ -274,7 +320,7 @@ impl UseCase for DeleteBinding {
         let found = tx.locate_binding(self.id).await?;
         let permit = tx.authorize::<act::BindingDelete>(found.resource()).await?;
         let (version, record) = tx.load(&permit, found)?;
-        tx.check_may_touch(&record.role)?;
+        tx.check_covers(&record.role, &parse_target(&record.on, tx.snapshot.tenant)?)?;
         tx.note("principal", record.principal.as_str());
         tx.note("role", record.role.as_str());
         tx.remove(&permit, BindingRecord::SPACE, principal_key(&record.principal, record.id.as_bytes()), version)?;

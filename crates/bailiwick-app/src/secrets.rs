@@ -178,6 +178,29 @@ impl TenantTx<'_> {
         self.snapshot.open_bytes(space.as_str(), &key, record.version, &record.sealed)
     }
 
+    /// At most `wanted` names right below a prefix, in order.
+    async fn children(
+        &self,
+        prefix: &[u8],
+        mut after: Option<Vec<u8>>,
+        wanted: usize,
+    ) -> Result<Vec<bailiwick_store::Child>, AppError> {
+        const PAGE: usize = 1_000;
+        let mut found = Vec::new();
+        while found.len() < wanted {
+            let limit = PAGE.min(wanted - found.len());
+            let (store, tenant) = (&self.app.store, self.snapshot.tenant);
+            let page = store.children(tenant, Space::Secret, prefix, after.as_deref(), limit).await?;
+            let is_last = page.len() < limit;
+            after = page.last().map(|child| child.name.clone());
+            found.extend(page);
+            if is_last {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
     /// Adds a version and drops those that are too old.
     async fn add_version<A: ActionType>(
         &mut self,
@@ -188,7 +211,8 @@ impl TenantTx<'_> {
     ) -> Result<VersionInfo, AppError> {
         let most = self.limit(Limit::ValueBytes);
         if data.expose().len() as u64 > most {
-            return Err(AppError::limit(Limit::ValueBytes, most));
+            // Not `LimitExceeded`: there is nothing to remove and nothing to wait for, this very request is too large.
+            return Err(AppError::with_detail(Code::BodyTooLarge, format!("a secret's value may have {most} bytes")));
         }
         record.current += 1;
         let number = record.current;
@@ -353,7 +377,7 @@ pub enum Which {
 pub const VERSIONS_MAX: usize = 1_000;
 
 macro_rules! version_act {
-    ($(#[$doc:meta])* $name:ident, $action:ident, |$tx:ident, $permit:ident, $place:ident, $number:ident, $version:ident| $change:block) => {
+    ($(#[$doc:meta])* $name:ident, $action:ident, |$tx:ident, $permit:ident, $place:ident, $number:ident, $version:ident, $renewed:ident| $change:block) => {
         $(#[$doc])*
         pub struct $name {
             /// Of which secret.
@@ -370,6 +394,7 @@ macro_rules! version_act {
                 let $permit = $tx.authorize::<act::$action>(found.resource()).await?;
                 let mount = mounted(mount)?;
                 let (replaces, mut record) = $tx.load(&$permit, found)?;
+                let $renewed = deletion_time(&mount, &record, $tx.now());
                 let $place = Place { mount, path: self.at.path.clone(), replaces: Some(replaces) };
                 let numbers = match &self.which {
                     Which::Newest => vec![record.current],
@@ -389,7 +414,9 @@ macro_rules! version_act {
                 }
                 $tx.note("versions", touched.join(","));
                 if !touched.is_empty() {
-                    $tx.put_secret(&$permit, &$place, record)?;
+                    // As with Vault, `updated` tells of writes of values and settings, not of what befell old versions.
+                    let key = secret_key(&$place.mount.id, $place.path.as_str());
+                    $tx.put(&$permit, key, $place.replaces, &record)?;
                 }
                 $tx.commit($permit, Done {}).await
             }
@@ -399,7 +426,7 @@ macro_rules! version_act {
 
 version_act!(
     /// Deletes versions so that they can be undeleted.
-    Delete, SecretDelete, |tx, permit, place, number, version| {
+    Delete, SecretDelete, |tx, permit, place, number, version, _renewed| {
         let is_live = !version.is_gone(tx.now());
         if is_live {
             version.deleted = Some(tx.now());
@@ -408,18 +435,18 @@ version_act!(
     }
 );
 version_act!(
-    /// Brings deleted versions back.
-    Undelete, SecretUndelete, |tx, permit, place, number, version| {
+    /// Brings deleted versions back. Where versions have a lifetime, theirs begins anew.
+    Undelete, SecretUndelete, |tx, permit, place, number, version, renewed| {
         let is_deleted = !version.is_destroyed && version.deleted.is_some();
         if is_deleted {
-            version.deleted = None;
+            version.deleted = renewed;
         }
         is_deleted
     }
 );
 version_act!(
     /// Destroys versions for good.
-    Destroy, SecretDestroy, |tx, permit, place, number, version| {
+    Destroy, SecretDestroy, |tx, permit, place, number, version, _renewed| {
         let is_there = !version.is_destroyed;
         if is_there {
             version.is_destroyed = true;
@@ -473,6 +500,8 @@ pub struct Settings {
     pub delete_after_seconds: Option<i64>,
     /// Names and values; a `None` value takes one away when merging.
     pub custom_metadata: Option<BTreeMap<String, Option<String>>>,
+    /// Take all custom metadata away first, also when merging.
+    pub clears_custom_metadata: bool,
 }
 
 /// Changes a secret's settings and custom metadata.
@@ -511,6 +540,9 @@ impl UseCase for Configure {
         }
         record.cas_required = settings.cas_required.unwrap_or(record.cas_required);
         record.delete_after_seconds = settings.delete_after_seconds.unwrap_or(record.delete_after_seconds);
+        if settings.clears_custom_metadata {
+            record.custom.clear();
+        }
         if let Some(custom) = &settings.custom_metadata {
             if !self.is_merge {
                 record.custom.clear();
@@ -562,10 +594,22 @@ pub struct List {
     pub mount: MountName,
     /// In which folder; the mount's top if absent.
     pub folder: Option<SecretPath>,
-    /// Which page.
-    pub page: PageRequest,
-    /// Start after this name, as OpenBao's `after`; instead of a cursor.
-    pub after: Option<String>,
+    /// Which part.
+    pub part: ListPart,
+}
+
+/// Which part of a list is wanted.
+#[derive(Debug, Clone)]
+pub enum ListPart {
+    /// A page.
+    Page(PageRequest),
+    /// All of it in one answer, as Vault's clients want it: they do not know pages.
+    Whole {
+        /// Start after this name, whether or not it is there.
+        after: Option<String>,
+        /// At most so many names.
+        most: Option<usize>,
+    },
 }
 
 impl UseCase for List {
@@ -577,16 +621,16 @@ impl UseCase for List {
         let permit = tx.authorize::<act::SecretList>(&resource).await?;
         let mount = mounted(tx.mount(&self.mount).await?)?;
         let query = format!("{}/{folder}", mount.id);
-        let limit = tx.page_limit(&self.page)?;
-        let after = match &self.after {
-            Some(name) => Some(name.clone().into_bytes()),
-            None => tx.page_after(&self.page, &query)?,
-        };
         let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
         let prefix = secret_key(&mount.id, &prefix);
-        let mut children =
-            tx.app.store.children(tx.snapshot.tenant, Space::Secret, &prefix, after.as_deref(), limit + 1).await?;
-        let has_more = children.len() > limit;
+        let (after, limit, is_page) = match &self.part {
+            ListPart::Page(page) => (tx.page_after(page, &query)?, tx.page_limit(page)?, true),
+            ListPart::Whole { after, most } => {
+                (after.as_ref().map(|name| name.clone().into_bytes()), most.unwrap_or(usize::MAX), false)
+            }
+        };
+        let mut children = tx.children(&prefix, after, limit.saturating_add(usize::from(is_page))).await?;
+        let has_more = is_page && children.len() > limit;
         children.truncate(limit);
         let next = match children.last() {
             Some(last) if has_more => Some(tx.cursor(&query, &last.name)?),

@@ -697,6 +697,10 @@ impl<'a, S: Scope> Tx<'a, S> {
             return Ok(());
         }
         let key = self.credential_id().as_bytes().to_vec();
+        // The request may be the one that removes the credential itself.
+        if self.writes.iter().any(|write| write.space == Space::Usage && write.key == key) {
+            return Ok(());
+        }
         let before = self.app.read::<UsageRecord>(&self.snapshot, &key).await?;
         if before.as_ref().is_some_and(|(_, usage)| self.now.since(usage.last_used).as_secs() < 60) {
             return Ok(());

@@ -6,10 +6,11 @@ use bailiwick_authz::PrincipalFacts;
 use bailiwick_store::{Counts, Space};
 use bailiwick_types::action::act;
 use bailiwick_types::api::Done;
+use bailiwick_types::api::secret::Mount;
 use bailiwick_types::api::tenant::{
     Capabilities, CredentialRef, LimitInForce, LimitsInForce, PrincipalRef, RoleHeld, TenantRef, WhoAmI,
 };
-use bailiwick_types::{Action, CredentialId, Limit, Resource, ResourceKind};
+use bailiwick_types::{Action, CredentialId, Limit, MountName, Resource, ResourceKind};
 
 use crate::app::{PlatformUseCase, UseCase};
 use crate::error::AppError;
@@ -151,6 +152,48 @@ impl UseCase for ShowCapabilities {
             capabilities.insert(path.clone(), capabilities_on(tx, path).await?);
         }
         tx.commit(permit, Capabilities(capabilities)).await
+    }
+}
+
+/// Finds the mount that a path of the Vault door is in: what Vault's clients ask before anything else.
+///
+/// That something is mounted there is known to everybody in the tenant, so that whoever may read one secret deep inside
+/// can find the way to it. What it is for is told only to those who may see the mount.
+pub struct FindMount {
+    /// A path such as `secret/app/db`, or one that begins with the tenant's own slug.
+    pub path: String,
+}
+
+/// The mount that a path is in.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct FoundMount {
+    /// The mount.
+    pub mount: Mount,
+    /// Whether the path begins with the tenant's own slug.
+    pub is_namespaced: bool,
+}
+
+impl UseCase for FindMount {
+    type Action = act::CapabilitiesShow;
+    type Reply = FoundMount;
+    async fn run(&self, tx: &mut TenantTx<'_>) -> Result<Answer<FoundMount>, AppError> {
+        let tenant = tx.tenant_resource();
+        let permit = tx.authorize::<act::CapabilitiesShow>(&tenant).await?;
+        let mut segments = self.path.split('/').filter(|segment| !segment.is_empty());
+        let first = segments.next().unwrap_or_default();
+        // Nothing can be mounted under the tenant's own name, so there is one way only to read a path.
+        let is_namespaced = first == tx.snapshot.slug;
+        let name = if is_namespaced { segments.next().unwrap_or_default() } else { first };
+        // A text that is no mount's name is a mount that is not there.
+        let name: MountName = name.parse().map_err(|_| AppError::not_found())?;
+        let resource = crate::mounts::resource(&name);
+        tx.concerning(&resource);
+        let found = tx.mount(&name).await?.ok_or_else(AppError::not_found)?;
+        let mut mount = crate::mounts::show((*found).clone());
+        if !tx.would_allow(Action::MountShow, &resource).await? {
+            mount.description.clear();
+        }
+        tx.commit(permit, FoundMount { mount, is_namespaced }).await
     }
 }
 

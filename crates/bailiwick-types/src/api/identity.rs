@@ -206,7 +206,8 @@ pub struct RotateCredential {
     pub ttl: Option<String>,
 }
 
-/// A freshly issued credential. The text is shown this once and kept nowhere.
+/// A freshly issued credential. The text is shown this once. It is kept nowhere, unless the request had an
+/// `Idempotency-Key`: then it is kept sealed for 24 hours, for a repetition of that very request.
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct IssuedKey {
     /// The key without its secret.

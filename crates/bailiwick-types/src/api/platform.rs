@@ -89,7 +89,7 @@ pub struct CreatedTenant {
 pub struct CreatedAdmin {
     /// The member.
     pub member: MemberId,
-    /// Its credential, shown this once and kept nowhere.
+    /// Its credential, shown this once; see [`crate::api::identity::IssuedKey`].
     pub credential: String,
 }
 
