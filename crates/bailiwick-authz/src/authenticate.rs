@@ -17,10 +17,10 @@
 //! Verified { principal, credential, at, source: None } // the fields are private
 //! # }
 //! ```
-//! ```compile_fail,E0599
+//! ```compile_fail,E0277
 //! # fn copy(verified: &bailiwick_authz::Verified) -> bailiwick_authz::Verified {
-//! verified.clone()
-//! # ; unreachable!() }
+//! Clone::clone(verified)
+//! # }
 //! ```
 //! ```compile_fail,E0277
 //! # fn parse(text: &str) -> bailiwick_authz::Verified {
@@ -149,11 +149,15 @@ fn is_allowed_from(networks: &[IpNet], source: Option<IpAddr>) -> bool {
     if networks.is_empty() {
         return true;
     }
-    let Some(source) = source else { return false };
-    // A dual-stack listener sees an IPv4 client as `::ffff:a.b.c.d`. Both spellings name one host, so a network given
-    // in either spelling must match it.
-    let canonical = source.to_canonical();
-    networks.iter().any(|network| network.contains(&source) || network.contains(&canonical))
+    // A dual-stack listener sees an IPv4 client as `::ffff:a.b.c.d`, and a network can be written that way as well. Both
+    // spellings name the same hosts, so neither may decide; and `::/0` is not every IPv4 host.
+    let Some(source) = source.map(|source| source.to_canonical()) else { return false };
+    networks.iter().any(|network| match (network, source) {
+        (IpNet::V6(mapped), IpAddr::V4(source)) if mapped.prefix_len() >= 96 => {
+            mapped.contains(&source.to_ipv6_mapped())
+        }
+        _ => network.contains(&source),
+    })
 }
 
 impl Verified {

@@ -16,6 +16,7 @@
 //! two of them.
 
 use std::collections::hash_map::RandomState;
+use std::fmt;
 use std::hash::BuildHasher as _;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use crate::compile::{self, CompiledPolicy, Layer, Statement};
 use crate::entities::{self, Subject};
 use crate::principal::{PrincipalFacts, PrincipalKind};
 use crate::roles::{self, LinkedRole};
+use crate::shape;
 use crate::slice::{Asked, Index, Scope};
 
 /// What policies may see of a request besides who, what and which.
@@ -73,7 +75,6 @@ pub struct Explanation {
 }
 
 /// Everything that decides for one tenant (or for the platform) in one epoch. Cheap to build, shared by all requests.
-#[derive(Debug)]
 pub struct Authority {
     /// Shipped policies and guardrails first, the tenant's after them.
     statements: Vec<Statement>,
@@ -118,6 +119,7 @@ struct Candidates {
 struct Slice {
     policies: PolicySet,
     reads_context: bool,
+    depth: usize,
 }
 
 /// A decision that did not depend on the context, with all that it did depend on.
@@ -210,7 +212,7 @@ impl Authority {
             return entry.decision.clone();
         }
 
-        let Ok(subject) = entities::resource(resource, tenant, principal) else {
+        let Some(subject) = entities::resource(resource, tenant, principal) else {
             return Arc::new(Decision::fault("the resource's attributes cannot be evaluated"));
         };
         let asked = Asked { principal: &known.subject, action, resource: &subject };
@@ -241,7 +243,7 @@ impl Authority {
             Ok(known) => known,
             Err(fault) => return Explanation { decision: Decision::fault(fault), candidates: 0, total: 0 },
         };
-        let Ok(subject) = entities::resource(resource, resource_tenant, principal) else {
+        let Some(subject) = entities::resource(resource, resource_tenant, principal) else {
             let decision = Decision::fault("the resource's attributes cannot be evaluated");
             return Explanation { decision, candidates: 0, total: 0 };
         };
@@ -315,7 +317,7 @@ impl Authority {
     }
 
     fn know(&self, facts: &PrincipalFacts) -> Result<Arc<Known>, &'static str> {
-        let subject = entities::principal(facts).map_err(|_| "the principal's attributes cannot be evaluated")?;
+        let subject = entities::principal(facts).ok_or("the principal's attributes cannot be evaluated")?;
         let roles = roles::linked(facts, &subject.uid);
         let scopes = roles.iter().map(|role| Scope::of(role.policy())).collect();
         let serial = self.serial.fetch_add(1, Ordering::Relaxed);
@@ -348,17 +350,28 @@ impl Authority {
 
     /// `None` if two policies have one id. Names are unique, so this is a bug, and then nothing is allowed.
     fn build(&self, known: &Known, candidates: &Candidates) -> Option<Slice> {
-        let mut slice = Slice { policies: PolicySet::new(), reads_context: false };
+        let mut slice = Slice { policies: PolicySet::new(), reads_context: false, depth: 0 };
         for at in &candidates.statements {
             let statement = self.statements.get(*at)?;
             slice.reads_context |= statement.reads_context;
+            slice.depth = slice.depth.max(statement.depth);
             slice.policies.add(statement.policy.clone()).ok()?;
         }
         for at in &candidates.roles {
-            // No shipped role reads the context; a test says so.
-            known.roles.get(*at)?.add_to(&mut slice.policies).ok()?;
+            // No shipped role reads the context or is deep; a test says so.
+            known.roles.get(*at)?.add_to(&mut slice.policies)?;
         }
         Some(slice)
+    }
+}
+
+impl fmt::Debug for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let statements = self.statements.len();
+        f.debug_struct("Authority")
+            .field("bound_to", &self.bound_to)
+            .field("statements", &statements)
+            .finish_non_exhaustive()
     }
 }
 
@@ -381,7 +394,8 @@ fn evaluate(known: &Known, resource: &Subject, action: Action, slice: &Slice, co
         return Decision::fault("the request cannot be evaluated");
     };
 
-    let response = Authorizer::new().is_authorized(&request, &slice.policies, &all);
+    let response =
+        shape::with_room_for(slice.depth, || Authorizer::new().is_authorized(&request, &slice.policies, &all));
     let mut errors: Vec<String> = response.diagnostics().errors().map(ToString::to_string).collect();
     errors.sort_unstable();
     let is_allow = response.decision() == cedar_policy::Decision::Allow;

@@ -12,9 +12,10 @@ use std::sync::{Arc, LazyLock};
 
 use bailiwick_types::PolicyName;
 use cedar_policy::ffi::DetailedError;
-use cedar_policy::{Effect, Policy, PolicyId, PolicySet, ValidationMode, Validator};
+use cedar_policy::{Effect, Policy, PolicyId, PolicySet, ValidationError, ValidationMode, Validator};
 
 use crate::schema::schema;
+use crate::shape::{self, Misshapen};
 use crate::slice::Scope;
 
 /// Who wrote a policy, and so what it may do.
@@ -86,13 +87,15 @@ pub(crate) struct Statement {
     pub(crate) policy: Policy,
     pub(crate) scope: Scope,
     pub(crate) reads_context: bool,
+    /// How deep its expression is at most.
+    pub(crate) depth: usize,
 }
 
 impl Statement {
-    pub(crate) fn new(policy: Policy) -> Self {
+    fn new(policy: Policy, depth: usize) -> Self {
         let scope = Scope::of(&policy);
         let reads_context = policy.to_json().map_or(true, |json| mentions_context(&json));
-        Self { policy, scope, reads_context }
+        Self { policy, scope, reads_context, depth }
     }
 }
 
@@ -148,11 +151,40 @@ struct Broken {
     hint: &'static str,
 }
 
-fn compile(
+type Compiled = (Vec<Statement>, Vec<PolicyProblem>);
+
+/// Compiles on a stack of its own, which is large enough for the deepest text that [`shape::measure`] lets through,
+/// whatever is left of the caller's.
+fn compile(id: &str, text: &str, rule: impl Fn(Effect) -> Option<Broken>) -> Result<Compiled, Vec<PolicyProblem>> {
+    let depth = shape::measure(text).map_err(|(at, why)| vec![misshapen(why).at(text, at)])?;
+    stacker::grow(STACK_BYTES, || compile_here(id, text, depth, rule))
+}
+
+/// Reserved, not used: pages that are never touched cost nothing. The deepest text takes about a tenth.
+const STACK_BYTES: usize = 64 * 1_048_576;
+
+fn misshapen(why: Misshapen) -> Broken {
+    let (message, hint) = match why {
+        Misshapen::Nested => ("brackets are nested too deeply", "at most 24 inside each other"),
+        Misshapen::Deep => {
+            ("the expression is too deep", "at most 160 operators above each other; use several statements, or a set")
+        }
+        Misshapen::Branching => {
+            ("too many conditionals inside each other", "at most 4; use `&&`, `||` or several statements")
+        }
+        Misshapen::Long => ("the policy has too many statements", "at most 128; use several policies"),
+        Misshapen::Unopened => ("this bracket closes nothing", "remove it, or open it before"),
+        Misshapen::Unclosed => ("this bracket is never closed", "close it"),
+    };
+    Broken { message, hint }
+}
+
+fn compile_here(
     id: &str,
     text: &str,
+    depth: usize,
     rule: impl Fn(Effect) -> Option<Broken>,
-) -> Result<(Vec<Statement>, Vec<PolicyProblem>), Vec<PolicyProblem>> {
+) -> Result<Compiled, Vec<PolicyProblem>> {
     let parsed: PolicySet = text.parse().map_err(|errors: cedar_policy::ParseErrors| {
         sorted(errors.iter().map(|error| problem(text, 0, &DetailedError::from(error))))
     })?;
@@ -185,7 +217,7 @@ fn compile(
     });
     let named: Vec<(usize, Policy)> = named.collect();
     let warnings = validate(text, &named)?;
-    Ok((named.into_iter().map(|(_, policy)| Statement::new(policy)).collect(), warnings))
+    Ok((named.into_iter().map(|(_, policy)| Statement::new(policy, depth)).collect(), warnings))
 }
 
 /// The statements in the order of the text, with where each begins.
@@ -205,6 +237,10 @@ fn numbered(text: &str, parsed: &PolicySet) -> Vec<(usize, Policy)> {
     with_position.collect()
 }
 
+/// How far a policy may look: at the principal and at the resource, not at what their attributes name and not at things
+/// that it names itself. Only those two are loaded, so to look further would fail every request it concerns.
+const LEVEL: u32 = 1;
+
 /// Strict validation: warnings, or errors.
 fn validate(text: &str, statements: &[(usize, Policy)]) -> Result<Vec<PolicyProblem>, Vec<PolicyProblem>> {
     static VALIDATOR: LazyLock<Validator> = LazyLock::new(|| Validator::new(schema().clone()));
@@ -213,10 +249,15 @@ fn validate(text: &str, statements: &[(usize, Policy)]) -> Result<Vec<PolicyProb
         vec![broken.at(text, 0)]
     })?;
     let start = |id: &PolicyId| statements.iter().find(|(_, policy)| policy.id() == id).map_or(0, |(at, _)| *at);
-    let result = VALIDATOR.validate(&set, ValidationMode::Strict);
-    let errors = sorted(
-        result.validation_errors().map(|error| problem(text, start(error.policy_id()), &DetailedError::from(error))),
-    );
+    let result = VALIDATOR.validate_with_level(&set, ValidationMode::Strict, LEVEL);
+    let errors = sorted(result.validation_errors().map(|error| {
+        let mut problem = problem(text, start(error.policy_id()), &DetailedError::from(error));
+        if matches!(error, ValidationError::EntityDerefLevelViolation(_)) {
+            problem.message = "this looks further than the principal and the resource of the request".to_owned();
+            problem.hint = Some("compare it as a whole: what it names, or is, is not loaded".to_owned());
+        }
+        problem
+    }));
     if !errors.is_empty() || !result.validation_passed() {
         return Err(errors);
     }
@@ -243,11 +284,12 @@ fn problem(text: &str, start: usize, error: &DetailedError) -> PolicyProblem {
     let label = error.source_locations.first();
     let (line, column) = position(text, label.map_or(start, |label| label.loc.start));
     // "for policy `policy:x#1`, …": the position says that already.
-    let message = match error.message.strip_prefix("for policy `").and_then(|rest| rest.split_once("`, ")) {
-        Some((_, message)) => message.to_owned(),
-        None => error.message.clone(),
+    let without_policy = |text: &str| {
+        let rest = text.strip_prefix("for policy `").and_then(|rest| rest.split_once("`, "));
+        rest.map_or(text, |(_, rest)| rest).to_owned()
     };
-    let hint = error.help.clone().or_else(|| label.and_then(|label| label.label.clone()));
+    let message = without_policy(&error.message);
+    let hint = error.help.as_deref().or_else(|| label?.label.as_deref()).map(without_policy);
     PolicyProblem { line, column, message, hint }
 }
 

@@ -11,9 +11,7 @@ use std::str::FromStr;
 use std::sync::LazyLock;
 
 use bailiwick_types::{Action, Plane, Resource, ResourceKind, TenantId};
-use cedar_policy::{
-    Context, Entity, EntityAttrEvaluationError, EntityId, EntityTypeName, EntityUid, RestrictedExpression,
-};
+use cedar_policy::{Context, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression};
 
 use crate::authority::RequestContext;
 use crate::principal::{PrincipalFacts, PrincipalKind};
@@ -110,8 +108,8 @@ pub(crate) fn is_broad(uid: &EntityUid) -> bool {
     *uid.type_name() == type_name("Tenant") || *uid.type_name() == type_name("Platform")
 }
 
-/// A principal, with its labels as tags.
-pub(crate) fn principal(facts: &PrincipalFacts) -> Result<Subject, EntityAttrEvaluationError> {
+/// A principal, with its labels as tags. `None` if Cedar takes an attribute for an error, which strings are not.
+pub(crate) fn principal(facts: &PrincipalFacts) -> Option<Subject> {
     let uid = principal_uid(facts);
     let ancestors = match facts.kind {
         PrincipalKind::Operator => vec![platform_uid()],
@@ -121,17 +119,13 @@ pub(crate) fn principal(facts: &PrincipalFacts) -> Result<Subject, EntityAttrEva
         ("tenant".to_owned(), RestrictedExpression::new_entity_uid(tenant_uid(facts.tenant))),
         ("name".to_owned(), RestrictedExpression::new_string(facts.name.clone())),
     ];
-    let entity = Entity::new_with_tags(uid.clone(), attributes, ancestors.iter().cloned(), tags(&facts.labels))?;
-    Ok(Subject { uid, ancestors, entity })
+    let entity = Entity::new_with_tags(uid.clone(), attributes, ancestors.iter().cloned(), tags(&facts.labels)).ok()?;
+    Some(Subject { uid, ancestors, entity })
 }
 
 /// A resource of `tenant`. Where it is the principal itself, it is the same entity, so it keeps the principal's name
-/// and labels.
-pub(crate) fn resource(
-    resource: &Resource,
-    tenant: TenantId,
-    principal: &PrincipalFacts,
-) -> Result<Subject, EntityAttrEvaluationError> {
+/// and labels. `None` as for [`principal`].
+pub(crate) fn resource(resource: &Resource, tenant: TenantId, principal: &PrincipalFacts) -> Option<Subject> {
     let uid = resource_uid(resource.kind, &resource.id);
     let mut ancestors: Vec<EntityUid> = resource.parents.iter().map(|(kind, id)| resource_uid(*kind, id)).collect();
     if plane_of(resource.kind) == Plane::Tenant {
@@ -150,8 +144,8 @@ pub(crate) fn resource(
     }
     // The later of two tags of one name counts.
     let tags = tags(labels).chain(tags(&resource.tags));
-    let entity = Entity::new_with_tags(uid.clone(), attributes, ancestors.iter().cloned(), tags)?;
-    Ok(Subject { uid, ancestors, entity })
+    let entity = Entity::new_with_tags(uid.clone(), attributes, ancestors.iter().cloned(), tags).ok()?;
+    Some(Subject { uid, ancestors, entity })
 }
 
 /// Whether the principal acts on itself: one entity in both places.
@@ -182,4 +176,95 @@ pub(crate) fn context(request: &RequestContext) -> Option<Context> {
         pairs.push(("source".to_owned(), RestrictedExpression::new_ip(source.to_canonical().to_string())));
     }
     Context::from_pairs(pairs).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use bailiwick_types::Timestamp;
+    use cedar_policy::{Entities, Request};
+
+    use super::*;
+
+    const TENANT: TenantId = TenantId::from_bytes([7; 16]);
+
+    fn facts(kind: PrincipalKind) -> PrincipalFacts {
+        PrincipalFacts {
+            tenant: if kind == PrincipalKind::Operator { TenantId::PLATFORM } else { TENANT },
+            kind,
+            id: "someone".to_owned(),
+            name: "Some \"One\"".to_owned(),
+            is_disabled: false,
+            expires: None,
+            labels: vec![("team".to_owned(), "a".to_owned()), ("team".to_owned(), "b".to_owned())],
+            roles: Vec::new(),
+        }
+    }
+
+    fn parents(kind: ResourceKind) -> Vec<(ResourceKind, String)> {
+        let kinds: &[ResourceKind] = match kind {
+            ResourceKind::Credential => &[ResourceKind::Member, ResourceKind::Account],
+            ResourceKind::Folder | ResourceKind::Secret => &[ResourceKind::Folder, ResourceKind::Mount],
+            _ => &[],
+        };
+        kinds.iter().map(|kind| (*kind, format!("some/{}", kind.as_str()))).collect()
+    }
+
+    /// INV-ENTITY-1: what is not validated per request is validated here, for every action, principal and context.
+    #[test]
+    fn every_request_that_can_be_made_fits_the_schema() {
+        for asked in Action::ALL {
+            for kind in PrincipalKind::ALL.iter().copied() {
+                if (kind == PrincipalKind::Operator) != (asked.plane() == Plane::Platform) {
+                    continue;
+                }
+                let facts = facts(kind);
+                let kind = asked.resource();
+                let tenant = if plane_of(kind) == Plane::Platform { TenantId::PLATFORM } else { TENANT };
+                let id = if kind == ResourceKind::Tenant { tenant_id(tenant) } else { "someone".to_owned() };
+                let tags = vec![("team".to_owned(), "c".to_owned())];
+                let found = resource(&Resource { kind, id, parents: parents(kind), tags }, tenant, &facts).unwrap();
+                let who = principal(&facts).unwrap();
+
+                let mut all = vec![found.entity.clone()];
+                if who.uid != found.uid {
+                    all.push(who.entity.clone());
+                }
+                Entities::from_entities(all, Some(schema::schema())).unwrap_or_else(|error| panic!("{asked}: {error}"));
+                for source in [None, Some([127, 0, 0, 1].into()), Some("::ffff:192.0.2.1".parse().unwrap())] {
+                    let now = Timestamp::from_unix_ms(1_700_000_000_000);
+                    let context = context(&RequestContext { now, source, door: "api" }).unwrap();
+                    let (action, _) = action(*asked).unwrap();
+                    Request::new(who.uid.clone(), action.clone(), found.uid.clone(), context, Some(schema::schema()))
+                        .unwrap_or_else(|error| panic!("{asked}: {error}"));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn actions_are_those_of_the_schema_with_the_same_groups() {
+        let ours: BTreeSet<_> = Action::ALL.iter().map(|asked| action(*asked).unwrap().1.to_string()).collect();
+        let groups = ["read", "write", "reveal", "security"].map(|group| uid("Action", group));
+        let theirs = schema::schema().action_entities().unwrap();
+        let theirs: BTreeSet<_> =
+            theirs.iter().filter(|entity| !groups.contains(&entity.uid())).map(ToString::to_string).collect();
+        assert_eq!(ours, theirs);
+
+        for group in &groups {
+            let members = actions_of(group).unwrap();
+            assert!(members.iter().all(|member| uid("Action", schema::group(member.sensitivity())) == *group));
+        }
+        assert_eq!(groups.iter().flat_map(|group| actions_of(group).unwrap()).count(), Action::ALL.len());
+        assert_eq!(actions_of(&uid("Secret", "read")), None);
+        assert_eq!(actions_of(&uid("Action", "no:such")), None);
+    }
+
+    #[test]
+    fn a_moment_that_cedar_cannot_write_is_no_context() {
+        let request = RequestContext { now: Timestamp::from_unix_ms(i64::MIN), source: None, door: "api" };
+        // Printed as the last moment there is; what matters is that nothing panics and nothing is silently earlier.
+        assert!(context(&request).is_some());
+    }
 }

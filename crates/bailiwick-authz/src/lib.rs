@@ -29,6 +29,7 @@ pub mod principal;
 pub mod roles;
 pub mod schema;
 pub mod scope;
+mod shape;
 mod slice;
 
 pub use authenticate::{AuthenticationError, CredentialFacts, SecretVerifier, Verified, authenticate};

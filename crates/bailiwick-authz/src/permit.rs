@@ -14,11 +14,11 @@
 //! Permit { tenant, epoch: 0, resource, decision, action: std::marker::PhantomData } // the fields are private
 //! # }
 //! ```
-//! ```compile_fail,E0599
+//! ```compile_fail,E0277
 //! # use bailiwick_authz::*; use bailiwick_types::action::act::SecretReveal;
 //! # fn spend_twice(permit: &Permit<SecretReveal>) -> Permit<SecretReveal> {
-//! permit.clone()
-//! # ; unreachable!() }
+//! Clone::clone(permit)
+//! # }
 //! ```
 //! ```compile_fail,E0308
 //! # use bailiwick_authz::*; use bailiwick_types::action::act::{SecretDescribe, SecretReveal};
@@ -108,7 +108,6 @@ impl<A: ActionType> fmt::Debug for Permit<A> {
 /// # Errors
 /// [`Refusal`] if the policy says no, or if the question does not fit the action table (which also panics where debug
 /// assertions are on).
-#[expect(clippy::result_large_err, reason = "a refusal is moved once, into the ledger entry that it becomes")]
 pub fn authorize<A: ActionType>(
     authority: &Authority,
     scope: &TenantScope,
@@ -132,7 +131,6 @@ pub fn authorize<A: ActionType>(
 ///
 /// # Errors
 /// As [`authorize`].
-#[expect(clippy::result_large_err, reason = "a refusal is moved once, into the ledger entry that it becomes")]
 pub fn authorize_operator<A: ActionType>(
     authority: &Authority,
     scope: &OperatorScope,
@@ -152,7 +150,6 @@ pub fn authorize_operator<A: ActionType>(
     finish(tenant, scope.epoch(), resource, decision)
 }
 
-#[expect(clippy::result_large_err, reason = "as its callers")]
 fn finish<A: ActionType>(
     tenant: TenantId,
     epoch: u64,

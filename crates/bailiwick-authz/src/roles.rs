@@ -201,16 +201,17 @@ impl LinkedRole {
         &self.policy
     }
 
-    /// Puts it into `set`.
-    pub(crate) fn add_to(&self, set: &mut PolicySet) -> Result<(), cedar_policy::PolicySetError> {
+    /// Puts it into `set`. `None` if its id is taken there.
+    pub(crate) fn add_to(&self, set: &mut PolicySet) -> Option<()> {
         if set.template(self.template.id()).is_none() {
-            set.add_template(self.template.clone())?;
+            set.add_template(self.template.clone()).ok()?;
         }
-        set.link(self.template.id().clone(), self.id.clone(), self.values.clone())
+        set.link(self.template.id().clone(), self.id.clone(), self.values.clone()).ok()
     }
 }
 
-/// The roles of a principal. A link that names no role, or a role of the other plane, permits nothing.
+/// The roles of a principal. A link that names no role, a role of the other plane, or for a tenant's principal a thing of
+/// the platform, permits nothing.
 pub(crate) fn linked(facts: &PrincipalFacts, principal: &EntityUid) -> Vec<LinkedRole> {
     let plane = match facts.kind {
         PrincipalKind::Operator => Plane::Platform,
@@ -221,18 +222,61 @@ pub(crate) fn linked(facts: &PrincipalFacts, principal: &EntityUid) -> Vec<Linke
     for link in &facts.roles {
         let Some((template, _)) = template(link.role.as_str()).filter(|(_, of)| *of == plane) else { continue };
         let (kind, target) = &link.on;
+        if plane == Plane::Tenant && entities::plane_of(*kind) == Plane::Platform {
+            continue;
+        }
         let values = HashMap::from([
             (SlotId::principal(), principal.clone()),
             (SlotId::resource(), entities::resource_uid(*kind, target)),
         ]);
         let id = PolicyId::new(format!("role:{}@{}", link.role, link.id));
-        let is_new = set.template(template.id()).is_some() || set.add_template(template.clone()).is_ok();
+        if set.template(template.id()).is_none() && set.add_template(template.clone()).is_err() {
+            continue;
+        }
         // Two links of one role and one id: the second is a repetition and is left out, which can only permit less.
-        if is_new && set.link(template.id().clone(), id.clone(), values.clone()).is_ok() {
-            if let Some(policy) = set.policy(&id).cloned() {
-                linked.push(LinkedRole { template, id, values, policy });
-            }
+        if set.link(template.id().clone(), id.clone(), values.clone()).is_ok()
+            && let Some(policy) = set.policy(&id).cloned()
+        {
+            linked.push(LinkedRole { template, id, values, policy });
         }
     }
     linked
+}
+
+#[cfg(test)]
+mod tests {
+    use cedar_policy::{Effect, ValidationMode, Validator};
+
+    use super::*;
+    use crate::compile::{ISOLATION, SELF_SERVICE};
+    use crate::schema::schema;
+
+    #[test]
+    fn every_role_parses_permits_only_and_is_not_deep() {
+        for role in ROLES {
+            let (template, plane) = template(role.name).unwrap();
+            assert_eq!((template.effect(), *plane), (Effect::Permit, role.plane), "{}", role.name);
+            assert_eq!(template.slots().count(), 2, "{}", role.name);
+            assert!(!role.template.contains("context"), "{}", role.name);
+            assert!(crate::shape::measure(role.template).unwrap() <= 8, "{}", role.name);
+            role.name.parse::<bailiwick_types::PolicyName>().unwrap();
+        }
+        let mut names: Vec<_> = ROLES.iter().map(|role| role.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), ROLES.len());
+    }
+
+    #[test]
+    fn everything_that_ships_validates_strictly_and_without_a_warning() {
+        let mut set = PolicySet::new();
+        for role in ROLES {
+            set.add_template(template(role.name).unwrap().0.clone()).unwrap();
+        }
+        for (id, text) in [("isolation", ISOLATION), ("self-service", SELF_SERVICE)] {
+            set.add(Policy::parse(Some(PolicyId::new(id)), text).unwrap()).unwrap();
+        }
+        let result = Validator::new(schema().clone()).validate_with_level(&set, ValidationMode::Strict, 1);
+        assert!(result.validation_passed_without_warnings(), "{result}");
+    }
 }

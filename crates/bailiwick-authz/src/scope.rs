@@ -15,10 +15,10 @@
 //! TenantScope { verified, epoch: 1, request } // the fields are private
 //! # }
 //! ```
-//! ```compile_fail,E0599
+//! ```compile_fail,E0277
 //! # fn copy(scope: &bailiwick_authz::TenantScope) -> bailiwick_authz::TenantScope {
-//! scope.clone()
-//! # ; unreachable!() }
+//! Clone::clone(scope)
+//! # }
 //! ```
 //! ```compile_fail,E0277
 //! # fn parse(text: &str) -> bailiwick_authz::TenantScope {
