@@ -125,3 +125,31 @@ fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
     options
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_writer_syncs_every_commit_and_overwrites_what_it_frees() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let path = directory.path().join("bailiwick.db");
+        let conn = Connection::open(&path).and_then(|_| writer(&path, &Options::default())).unwrap();
+        let pragma = |name: &str| -> String {
+            conn.query_row(&format!("PRAGMA {name}"), [], |row| Ok(format!("{:?}", row.get_ref(0)?))).unwrap()
+        };
+        assert_eq!(pragma("journal_mode"), format!("{:?}", rusqlite::types::ValueRef::Text(b"wal")));
+        assert_eq!(pragma("synchronous"), "Integer(2)");
+        assert_eq!(pragma("secure_delete"), "Integer(1)");
+    }
+
+    #[test]
+    fn a_reader_cannot_write() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let path = directory.path().join("bailiwick.db");
+        let _place = Place::take(&path).unwrap();
+        let _writer = writer(&path, &Options::default()).unwrap();
+        let reader = reader(&path, &Options::default()).unwrap();
+        assert!(reader.execute_batch("CREATE TABLE x (y)").is_err());
+    }
+}

@@ -1,5 +1,4 @@
 //! Who may open which file.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::path::Path;
 use std::sync::Arc;
