@@ -1,0 +1,1 @@
+//! Two tenants, the same names, every case twice with the roles swapped.
