@@ -202,12 +202,7 @@ impl Session {
     /// Sends the calls of a list and prints it.
     pub(crate) fn list<N: Noun>(&mut self, call: Call<Page<N>>, paging: &Paging) -> Result<(), Fail> {
         let is_quiet = self.is_quiet();
-        self.list_with(call, paging, |items: Vec<N>, human| {
-            if is_quiet {
-                return items.iter().map(|noun| format!("{}\n", noun.name())).collect();
-            }
-            output::table(N::HEAD, &items.iter().map(|noun| noun.row(human)).collect::<Vec<_>>())
-        })
+        self.list_with(call, paging, |items: Vec<N>, human| output::list(&items, is_quiet, human))
     }
 
     /// Sends the calls of a list and prints it as `view` makes it.

@@ -34,6 +34,7 @@ const ELSEWHERE: &[&str] = &[
     "verify",
     "completions",
     "docs cli",
+    "docs openapi",
     "docs errors",
     "docs actions",
     "docs config",
@@ -209,6 +210,48 @@ fn every_command_sends_and_prints_this() {
         }
     }
     expect_test::expect_file!["transcript.txt"].assert_eq(&text);
+}
+
+/// Whether `/api/v1/t/acme/members` is an instance of `/api/v1/t/{tenant}/members`.
+fn is_instance(path: &str, template: &str) -> bool {
+    let (mut path, mut template) = (path.split('/'), template.split('/'));
+    loop {
+        match (path.next(), template.next()) {
+            (None, None) => return true,
+            (Some(_), Some("{*path}")) => {
+                let is_folder = template.next() == Some("");
+                return path.next_back().is_some_and(str::is_empty) == is_folder;
+            }
+            (Some(found), Some(wanted)) if found == wanted || wanted.starts_with('{') => {}
+            _ => return false,
+        }
+    }
+}
+
+/// The command line and the server agree on every route and every parameter, and no route is out of a person's reach.
+#[test]
+fn every_request_is_a_route_and_every_route_has_a_command() {
+    let routes: Vec<_> =
+        bailiwick_http::routes().into_iter().filter(|route| route.path.starts_with("/api/v1/")).collect();
+    let mut missing: BTreeSet<_> = routes.iter().map(bailiwick_http::Route::name).collect();
+    for request in include_str!("transcript.txt").lines().filter_map(|line| line.strip_prefix("> ")) {
+        let mut words = request.splitn(3, ' ');
+        let (method, target) = (words.next().unwrap(), words.next().unwrap());
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let fits = |route: &&bailiwick_http::Route| route.method == method && is_instance(path, route.path);
+        let route = routes.iter().find(fits).unwrap_or_else(|| panic!("no route takes {method} {path}"));
+        for name in query.split('&').filter_map(|pair| pair.split_once('=')).map(|(name, _)| name) {
+            assert!(route.query.iter().any(|known| known.name == name), "{} does not know `{name}`", route.name());
+        }
+        assert_eq!(words.next().is_some(), route.body.is_some(), "a body goes where one is wanted: {request}");
+        missing.remove(&route.name());
+    }
+    // A machine reads it; `bailiwick docs openapi` prints it without a server. The other spelling of a folder is for
+    // those who type URLs.
+    for excused in ["GET /api/v1/openapi.json", "GET /api/v1/t/{tenant}/secrets/{mount}/"] {
+        assert!(missing.remove(excused), "{excused}");
+    }
+    assert!(missing.is_empty(), "no command for {missing:?}");
 }
 
 fn leaves(command: &Command, name: &str, into: &mut BTreeSet<String>) {

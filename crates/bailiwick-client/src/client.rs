@@ -242,13 +242,18 @@ impl Client {
     }
 
     fn refusal<A>(&self, call: &Call<A>, status: u16, response: http::Response<ureq::Body>) -> ClientError {
+        let request_id = header(&response, "x-request-id");
         let retry_after_seconds = header(&response, "retry-after").and_then(|text| text.parse().ok());
         let text = match self.read_text(call, response) {
             Ok(text) => text,
             Err(error) => return error,
         };
         match serde_json::from_str::<Problem>(text.expose()) {
-            Ok(problem) => ClientError::Problem { problem: Box::new(problem), retry_after_seconds },
+            Ok(mut problem) => {
+                // Some refusals leave it out of their body, so that two of them are the same byte for byte.
+                problem.request_id = problem.request_id.or(request_id);
+                ClientError::Problem { problem: Box::new(problem), retry_after_seconds }
+            }
             // Something in between answered, or nothing that we know.
             Err(_) => self.unexpected(call, format!("the answer has the status {status} and is no problem document")),
         }
@@ -281,6 +286,10 @@ impl Client {
             ureq::Error::ConnectionFailed => {
                 ClientError::Unreachable { address, reason: "the connection failed".to_owned() }
             }
+            ureq::Error::Protocol(_) => ClientError::Unexpected {
+                what: address,
+                reason: "what listens there does not answer in HTTP; does it want https://?".to_owned(),
+            },
             ureq::Error::BodyExceedsLimit(max) => {
                 ClientError::Unexpected { what: address, reason: format!("the answer is larger than {max} bytes") }
             }

@@ -4,7 +4,7 @@
 
 mod fake;
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -149,6 +149,14 @@ fn what_cannot_get_better_is_not_repeated() {
 }
 
 #[test]
+fn a_refusal_without_a_request_id_has_the_headers() {
+    let body = r#"{"type":"urn:bailiwick:error:not_found","title":"not found","status":404,"code":"not_found"}"#;
+    let fake = Fake::start(move |_, _| Canned::json(404, body).with("x-request-id", "req_of_header"));
+    let error = client(&fake).send(&routes::health()).unwrap_err();
+    assert_eq!(error.problem().unwrap().request_id.as_deref(), Some("req_of_header"));
+}
+
+#[test]
 fn what_is_remembered_nowhere_is_sent_once() {
     for canned in [|| Canned::problem(503, "overloaded"), || Canned::HangUp] {
         let fake = Fake::start(move |_, _| canned());
@@ -263,6 +271,21 @@ fn a_download_that_is_cut_off_is_an_error() {
     client.download(&call).unwrap().read_to_string(&mut text).unwrap();
     assert_eq!(text, "one\ntwo\n");
     assert!(client.download(&call).unwrap().read_to_string(&mut String::new()).is_err());
+}
+
+#[test]
+fn what_speaks_no_http_is_named_as_such() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    // The alert with which TLS answers to plain HTTP.
+    std::thread::spawn(move || {
+        let mut stream = listener.accept().unwrap().0;
+        let _ = stream.read(&mut [0; 4_096]);
+        stream.write_all(&[0x15, 3, 3, 0, 2, 2, 22]).unwrap();
+    });
+    let client = Client::new(&address, None, impatient().0).unwrap();
+    let error = client.send(&routes::seal_status()).unwrap_err();
+    assert!(matches!(error, ClientError::Unexpected { .. }) && error.to_string().contains("https://"), "{error}");
 }
 
 #[test]

@@ -17,6 +17,8 @@ const WIDTH: usize = 100;
 pub(crate) enum DocsCommand {
     /// All commands
     Cli,
+    /// The native API, as OpenAPI
+    Openapi,
     /// All error codes
     Errors,
     /// All actions
@@ -28,6 +30,7 @@ pub(crate) enum DocsCommand {
 pub(crate) fn run(session: &mut Session, command: &DocsCommand) -> Result<(), Fail> {
     match command {
         DocsCommand::Cli => session.terminal.print(&cli()),
+        DocsCommand::Openapi => session.terminal.print(&bailiwick_http::openapi::document()),
         DocsCommand::Errors => session.terminal.print(&errors()),
         DocsCommand::Actions => session.terminal.print(&actions()),
         DocsCommand::Config => session.terminal.print(&config::reference()),

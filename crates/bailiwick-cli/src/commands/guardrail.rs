@@ -41,13 +41,7 @@ pub(crate) enum GuardrailCommand {
 pub(crate) fn run(session: &mut Session, command: GuardrailCommand) -> Result<(), Fail> {
     match command {
         GuardrailCommand::Put(args) => {
-            let (name, body) = args.read(session)?;
-            let call = routes::guardrail(name.as_str()).put(&body);
-            let call = match &args.if_match {
-                Some(version) => call.if_match(version),
-                None => call,
-            };
-            session.show_with(&call, |policy, human| policy_text::stored(&policy, args.dry_run, human))
+            args.run(session, routes::create_guardrail, |name, body| routes::guardrail(name.as_str()).put(body))
         }
         GuardrailCommand::List { paging } => session.list(routes::guardrails(), &paging),
         GuardrailCommand::Show { guardrail, text: false } => session.show(&routes::guardrail(&guardrail).show()),

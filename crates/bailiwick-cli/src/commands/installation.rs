@@ -199,12 +199,13 @@ pub(crate) fn status(session: &mut Session) -> Result<(), Fail> {
 }
 
 fn view(status: SealStatus, _: Human) -> String {
+    let is_shamir = status.provider.as_deref() == Some("shamir");
     let mut lines = vec![
         ("initialised", status.is_initialized.to_string()),
         ("sealed", status.is_sealed.to_string()),
         ("root key", status.provider.unwrap_or_else(|| "-".to_owned())),
     ];
-    if let (Some(threshold), Some(shares)) = (status.threshold, status.shares) {
+    if let (true, Some(threshold), Some(shares)) = (is_shamir, status.threshold, status.shares) {
         lines.push(("shares", format!("{threshold} of {shares}")));
         if status.is_sealed {
             lines.push(("given", status.progress.to_string()));

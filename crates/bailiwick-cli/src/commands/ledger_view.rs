@@ -155,7 +155,7 @@ mod tests {
         expect_test::expect![[r#"
             index       7
             leaf        bGVhZg==
-            time        2026-01-01 12:00:00Z (59m ago)
+            time        2026-01-01 12:00:00Z (60m ago)
             request     req_1
             actor       acc_1 (service)
             credential  key_1

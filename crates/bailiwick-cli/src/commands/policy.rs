@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use bailiwick_client::routes::Tenant;
-use bailiwick_types::api::policy::{CheckRequest, CheckResult, CreatePolicy, PutPolicy};
+use bailiwick_types::api::policy::{CheckRequest, CheckResult, PutPolicy};
 use clap::{Args, Subcommand};
 
 use super::policy_text::{self, PutArgs};
@@ -27,13 +27,7 @@ Examples:
 A policy is one or more Cedar statements. Most tenants need none: `bailiwick role list`.")]
 pub(crate) enum PolicyCommand {
     /// Create or replace a policy
-    Put {
-        #[command(flatten)]
-        put: PutArgs,
-        /// Refuse if there is one of that name already
-        #[arg(long, conflicts_with = "if_match")]
-        new: bool,
-    },
+    Put(PutArgs),
     /// List the policies
     List {
         #[command(flatten)]
@@ -92,7 +86,9 @@ pub(crate) struct CheckArgs {
 pub(crate) fn run(session: &mut Session, command: PolicyCommand) -> Result<(), Fail> {
     let tenant = session.tenant()?;
     match command {
-        PolicyCommand::Put { put, new } => self::put(session, &tenant, &put, new),
+        PolicyCommand::Put(args) => {
+            args.run(session, |body| tenant.create_policy(body), |name, body| tenant.policy(name.as_str()).put(body))
+        }
         PolicyCommand::List { paging } => session.list(tenant.policies(), &paging),
         PolicyCommand::Show { policy, text: false } => session.show(&tenant.policy(&policy).show()),
         PolicyCommand::Show { policy, text: true } => {
@@ -110,21 +106,6 @@ pub(crate) fn run(session: &mut Session, command: PolicyCommand) -> Result<(), F
             session.terminal.print(&clean_lines(schema.text()))
         }
     }
-}
-
-fn put(session: &mut Session, tenant: &Tenant, args: &PutArgs, is_new: bool) -> Result<(), Fail> {
-    let (name, body) = args.read(session)?;
-    let call = if is_new {
-        let PutPolicy { description, text, dry_run } = body;
-        tenant.create_policy(&CreatePolicy { name, description, text, dry_run })
-    } else {
-        tenant.policy(name.as_str()).put(&body)
-    };
-    let call = match &args.if_match {
-        Some(version) => call.if_match(version),
-        None => call,
-    };
-    session.show_with(&call, |policy, human| policy_text::stored(&policy, args.dry_run, human))
 }
 
 fn edit(session: &mut Session, tenant: &Tenant, name: &str) -> Result<(), Fail> {

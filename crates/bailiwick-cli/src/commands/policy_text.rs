@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use bailiwick_client::Call;
 use bailiwick_types::PolicyName;
-use bailiwick_types::api::policy::{Policy, PutPolicy};
+use bailiwick_types::api::policy::{CreatePolicy, Policy, PutPolicy};
 use clap::Args;
 
 use crate::fail::Fail;
@@ -23,20 +24,39 @@ pub(crate) struct PutArgs {
     description: String,
     /// Check it and show what would be stored, and store nothing
     #[arg(long)]
-    pub(crate) dry_run: bool,
+    dry_run: bool,
     /// Replace it only if this is still its version
     #[arg(long, value_name = "VERSION")]
-    pub(crate) if_match: Option<String>,
+    if_match: Option<String>,
+    /// Refuse if there is one of that name already
+    #[arg(long, conflicts_with = "if_match")]
+    new: bool,
 }
 
 impl PutArgs {
-    pub(crate) fn read(&self, session: &mut Session) -> Result<(PolicyName, PutPolicy), Fail> {
+    /// Reads the text, sends it with one of the two calls, and shows what is stored now.
+    pub(crate) fn run(
+        &self,
+        session: &mut Session,
+        create: impl FnOnce(&CreatePolicy) -> Call<Policy>,
+        replace: impl FnOnce(&PolicyName, &PutPolicy) -> Call<Policy>,
+    ) -> Result<(), Fail> {
         let name = match &self.name {
             Some(name) => name.clone(),
             None => name_of(&self.file)?,
         };
         let text = input::text_of(&self.file, &mut session.terminal)?;
-        Ok((name, PutPolicy { description: self.description.clone(), text, dry_run: self.dry_run }))
+        let (description, dry_run) = (self.description.clone(), self.dry_run);
+        let call = if self.new {
+            create(&CreatePolicy { name, description, text, dry_run })
+        } else {
+            replace(&name, &PutPolicy { description, text, dry_run })
+        };
+        let call = match &self.if_match {
+            Some(version) => call.if_match(version),
+            None => call,
+        };
+        session.show_with(&call, |policy, human| stored(&policy, dry_run, human))
     }
 }
 

@@ -2,8 +2,8 @@
 
 use clap::Subcommand;
 
-use crate::args::Paging;
 use crate::fail::Fail;
+use crate::output::list;
 use crate::session::Session;
 
 #[derive(Debug, Subcommand)]
@@ -13,10 +13,7 @@ Examples:
   bailiwick role show secret-reader")]
 pub(crate) enum RoleCommand {
     /// List the roles
-    List {
-        #[command(flatten)]
-        paging: Paging,
-    },
+    List,
     /// Show a role, the actions that it allows, and its Cedar template
     Show {
         /// Its name
@@ -27,7 +24,10 @@ pub(crate) enum RoleCommand {
 pub(crate) fn run(session: &mut Session, command: RoleCommand) -> Result<(), Fail> {
     let tenant = session.tenant()?;
     match command {
-        RoleCommand::List { paging } => session.list(tenant.roles(), &paging),
+        RoleCommand::List => {
+            let is_quiet = session.is_quiet();
+            session.show_with(&tenant.roles(), |page, human| list(&page.items, is_quiet, human))
+        }
         RoleCommand::Show { role } => session.show(&tenant.role(&role)),
     }
 }

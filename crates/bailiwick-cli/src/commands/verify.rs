@@ -172,11 +172,14 @@ fn tell(session: &mut Session, result: Vec<(&'static str, Value)>, what: &str) -
                 }
                 other => other.to_string(),
             };
-            (name, text)
+            (name.replace('_', " "), text)
         })
         .collect();
     if !session.is_quiet() {
-        session.terminal.print(&format!("{what} that holds\n\n{}", fields(&lines)))?;
+        session.terminal.print(&format!(
+            "{what} that holds\n\n{}",
+            fields(&lines.iter().map(|(name, text)| (name.as_str(), text.clone())).collect::<Vec<_>>())
+        ))?;
     }
     Ok(())
 }

@@ -122,7 +122,7 @@ fn a_good_export_reads_like_this() {
         origin     bailiwick.example/1
         entries    3: complete, in order, unchanged
         first      2026-01-01 00:00:00Z (9d ago)
-        last       2026-01-01 00:00:02Z (8d ago)
+        last       2026-01-01 00:00:02Z (9d ago)
         exported   2026-01-09 00:00:00Z (24h ago)
         root       0wFcPECTJA4/P2qzoSTomPIUZST0n3Rc06Z3Y+V+Y+g=
         signed by  bailiwick.example/1+ddc518d5+AYqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0iAG0D29c

@@ -49,16 +49,17 @@ pub(crate) fn to_second(moment: Timestamp) -> String {
     text.replace('T', " ").replace(".000Z", "Z")
 }
 
-/// The largest unit that fits; nothing below one second.
+/// The largest unit that fits, rounded; nothing below one second.
 fn rough(span: Duration) -> Option<String> {
     let seconds = span.as_secs();
+    let rounded = |unit: u64| (seconds + unit / 2) / unit;
     match seconds {
         0 => None,
         1..=119 => Some(format!("{seconds}s")),
-        120..=7_199 => Some(format!("{}m", seconds / 60)),
-        7_200..=172_799 => Some(format!("{}h", seconds / 3_600)),
-        172_800..=63_071_999 => Some(format!("{}d", seconds / 86_400)),
-        _ => Some(format!("{}y", seconds / 31_536_000)),
+        120..=7_199 => Some(format!("{}m", rounded(60))),
+        7_200..=172_799 => Some(format!("{}h", rounded(3_600))),
+        172_800..=63_071_999 => Some(format!("{}d", rounded(86_400))),
+        _ => Some(format!("{}y", rounded(31_536_000))),
     }
 }
 
@@ -123,6 +124,7 @@ mod tests {
             (-900 * 86_400, "2y ago"),
             (59, "in 59s"),
             (30 * 86_400, "in 30d"),
+            (30 * 86_400 - 1, "in 30d"),
         ] {
             assert_eq!(human.away(Timestamp::from_unix_ms(now.unix_ms() + seconds * 1_000)), text);
         }

@@ -7,7 +7,7 @@ mod table;
 
 pub(crate) use human::{Human, bytes, count, span, to_second};
 pub(crate) use json::{merged, pretty};
-pub(crate) use nouns::{Noun, or_default, seconds};
+pub(crate) use nouns::{Noun, list, or_default, seconds};
 pub(crate) use table::{clean, clean_lines, fields, table};
 
 /// The form of the output.

@@ -7,6 +7,7 @@ use bailiwick_types::api::secret::Mount;
 use serde::de::DeserializeOwned;
 
 use super::human::{self, Human};
+use super::table::{clean, table};
 
 /// A thing that commands list and show.
 pub(crate) trait Noun: DeserializeOwned {
@@ -18,6 +19,14 @@ pub(crate) trait Noun: DeserializeOwned {
     fn fields(&self, human: Human) -> Vec<(&'static str, String)>;
     /// What other commands call it; all that `--quiet` prints.
     fn name(&self) -> String;
+}
+
+/// A list of things: their names, or a table.
+pub(crate) fn list<N: Noun>(items: &[N], is_quiet: bool, human: Human) -> String {
+    if is_quiet {
+        return items.iter().map(|noun| format!("{}\n", clean(&noun.name()))).collect();
+    }
+    table(N::HEAD, &items.iter().map(|noun| noun.row(human)).collect::<Vec<_>>())
 }
 
 fn or_dash(text: &str) -> String {
@@ -334,7 +343,6 @@ mod tests {
     use bailiwick_types::Timestamp;
 
     use super::*;
-    use crate::output::table;
 
     fn credential(extra: &str) -> Credential {
         let id = "key_00000000000000000000000004";

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -189,7 +189,7 @@ pub(crate) fn dev(session: &mut Session, args: &DevArgs) -> Result<(), Fail> {
     })
 }
 
-async fn first_start(app: &Arc<App>, key_file: &PathBuf, address: String) -> Result<DevCredentials, Fail> {
+async fn first_start(app: &Arc<App>, key_file: &Path, address: String) -> Result<DevCredentials, Fail> {
     let request = Initialize { provider: "file".to_owned(), shares: None, threshold: None, passphrase: None };
     let made = app.initialize(&request, Some(key_file)).await.map_err(|error| fail(&error))?;
     let operator = made.operator.credential;

@@ -5,7 +5,7 @@ use bailiwick_types::api::platform::{
     CreateOperator, CreateTenant, CreatedTenant, Operator, PlatformHealth, Quotas, RotateRootKey, RotatedRootKey,
     SetQuotas, Tenant, UpdateOperator, UpdateTenant,
 };
-use bailiwick_types::api::policy::Policy;
+use bailiwick_types::api::policy::{CreatePolicy, Policy};
 use bailiwick_types::api::tenant::{Reason, WhoAmI};
 use bailiwick_types::api::{Done, Page};
 
@@ -119,6 +119,11 @@ impl TenantRoutes {
 /// All guardrails.
 pub fn guardrails() -> Call<Page<Policy>> {
     Call::get(api("/guardrails"))
+}
+
+/// Creates a guardrail; refused if the name is taken.
+pub fn create_guardrail(body: &CreatePolicy) -> Call<Policy> {
+    Call::post(api("/guardrails")).json(body)
 }
 
 /// One guardrail.

@@ -33,7 +33,7 @@ impl PolicyRoutes {
 }
 
 impl Tenant {
-    /// The shipped roles.
+    /// The shipped roles, all on one page.
     pub fn roles(&self) -> Call<Page<Role>> {
         Call::get(self.at("/roles"))
     }
