@@ -15,6 +15,10 @@ use crate::testing::{Ran, run};
 #[path = "../../bailiwick-client/tests/fake/mod.rs"]
 mod fake;
 
+#[path = "transcript_answers.rs"]
+mod answers;
+
+use answers::{CHECKPOINT, ENTRY, MEMBER, SEALED, UNSEALED, answer, page};
 use fake::{Canned, Fake, Seen};
 
 /// Commands that are no single exchange with the API, and have tests of their own.
@@ -67,103 +71,6 @@ fn env(fake: &Fake, credential: &str) -> Environment {
         credential: Some(Secret::new(credential.to_owned())),
         ..Environment::default()
     }
-}
-
-const TENANT: &str = r#"{"id":"ten_04106101040g20g4081040g208","slug":"acme","name":"Acme Ltd","state":"active","is_sealed":false,"created":"2026-01-01T00:00:00Z","counts":{"members":1,"accounts":2,"credentials":3,"bindings":4,"policies":0,"mounts":1,"secrets":1234,"secret_versions":5678,"ledger_entries":91011}}"#;
-const OPERATOR: &str = r#"{"id":"opr_00000000000000000000000004","name":"Grace","role":"operator-admin","is_disabled":false,"created":"2026-01-01T00:00:00Z"}"#;
-const MEMBER: &str = r#"{"id":"mem_00000000000000000000000004","name":"Ada","email":"ada@acme.example","role":"owner","is_disabled":false,"created":"2026-01-01T00:00:00Z"}"#;
-const ACCOUNT: &str = r#"{"id":"acc_00000000000000000000000004","kind":"agent","name":"helper","description":"helps","labels":{"env":"prod"},"owner":"mem_00000000000000000000000004","expires":"2026-02-01T00:00:00Z","is_disabled":false,"created":"2026-01-01T00:00:00Z"}"#;
-const CREDENTIAL: &str = r#"{"id":"key_00000000000000000000000004","principal":"acc_00000000000000000000000004","description":"ci","created":"2026-01-01T00:00:00Z","expires":"2026-02-01T00:00:00Z","source_networks":["10.0.0.0/8"],"last_used":"2026-01-09T23:00:00Z"}"#;
-const ROLE: &str = r#"{"name":"secret-reader","description":"reads secrets","actions":["secret:reveal","secret:list"],"template":"permit (\n  principal == ?principal, action, resource in ?resource\n);\n"}"#;
-const BINDING: &str = r#"{"id":"bnd_00000000000000000000000004","principal":"acc_00000000000000000000000004","role":"secret-reader","on":"folder/secret/app","created":"2026-01-01T00:00:00Z"}"#;
-const POLICY: &str = r#"{"name":"deploy","description":"who deploys","text":"permit (principal, action, resource);\n","version":3,"updated":"2026-01-01T00:00:00Z","warnings":["unscoped"]}"#;
-const MOUNT: &str = r#"{"name":"secret","id":"mnt_00000000000000000000000004","engine":"kv","config":{"max_versions":20,"cas_required":true,"delete_version_after_seconds":86400},"created":"2026-01-01T00:00:00Z"}"#;
-const VERSION: &str = r#"{"version":4,"created":"2026-01-01T00:00:00Z","is_destroyed":false}"#;
-const REVEALED: &str = r#"{"data":{"user":"app","port":5432,"pem":"line 1\nline 2"},"version":{"version":4,"created":"2026-01-01T00:00:00Z","is_destroyed":false},"custom_metadata":{"env":"prod"}}"#;
-const METADATA: &str = r#"{"current_version":2,"oldest_version":1,"created":"2026-01-01T00:00:00Z","updated":"2026-01-02T00:00:00Z","max_versions":0,"cas_required":false,"delete_version_after_seconds":0,"custom_metadata":{"env":"prod"},"versions":[{"version":1,"created":"2026-01-01T00:00:00Z","deleted":"2026-01-02T00:00:00Z","is_destroyed":false},{"version":2,"created":"2026-01-02T00:00:00Z","is_destroyed":false}]}"#;
-const ENTRY: &str = r#"{"index":7,"leaf":"bGVhZg==","entry":{"v":1,"tenant":"ten_04106101040g20g4081040g208","time":"2026-01-01T12:00:00.123Z","request":"req_00000000000000000000000004","actor":{"kind":"service","id":"acc_00000000000000000000000004","credential":"key_00000000000000000000000004"},"source":"10.0.0.1","door":"vault","action":"secret:reveal","resource":{"kind":"secret","id":"secret/app/db"},"decision":"deny","outcome":"denied","code":"permission_denied","salt":"c2FsdA=="}}"#;
-const WHO: &str = r#"{"tenant":{"id":"ten_04106101040g20g4081040g208","slug":"acme"},"principal":{"kind":"member","id":"mem_00000000000000000000000004","name":"Ada"},"credential":{"id":"key_00000000000000000000000004"},"roles":[{"role":"owner","on":"tenant"}]}"#;
-const OPERATOR_WHO: &str = r#"{"principal":{"kind":"operator","id":"opr_00000000000000000000000004","name":"Grace"},"credential":{"id":"key_00000000000000000000000004"},"roles":[{"role":"operator-admin","on":"platform"}]}"#;
-const LIMITS: &str = r#"{"limits":[{"name":"secrets","limit":5000,"unit":"secrets","used":12,"is_quota":true,"summary":"secrets in all mounts"},{"name":"page_size","limit":1000,"unit":"items","is_quota":false,"summary":"items on one page"}]}"#;
-const KEYRING: &str = r#"{"keys":[{"purpose":"records","version":2,"created":"2026-01-02T00:00:00Z","is_current":true},{"purpose":"records","version":1,"created":"2026-01-01T00:00:00Z","is_current":false}],"ledger_keys":["acme+01234567+QUJD"]}"#;
-const SEALED: &str = r#"{"is_initialized":true,"is_sealed":true,"provider":"shamir","threshold":3,"shares":5,"progress":1,"version":"0.1.0"}"#;
-const UNSEALED: &str = r#"{"is_initialized":true,"is_sealed":false,"provider":"shamir","threshold":3,"shares":5,"progress":0,"version":"0.1.0"}"#;
-const HEALTH: &str = r#"{"version":"0.1.0","engine":"sqlite","storage":"ok","tenants":{"active":2000,"suspended":1},"size_bytes":1572864,"ledger_entries":91011,"uptime_ms":5400000}"#;
-const CHECKPOINT: &str = r#"{"origin":"bailiwick.example/x","size":8,"root":"cm9vdA==","note":"bailiwick.example/x\n8\ncm9vdA==\n\n— x sig\n","keys":["x+01234567+QUJD"]}"#;
-const INCLUSION: &str =
-    r#"{"index":7,"size":8,"leaf":"bGVhZg==","proof":["aDE=","aDI="],"checkpoint":"o\n8\nr\n\n— x sig\n"}"#;
-const CONSISTENCY: &str = r#"{"old":4,"new":8,"old_root":"cg==","proof":["aDE="],"checkpoint":"o\n8\nr\n\n— x sig\n"}"#;
-const CHECK: &str = r#"{"decision":"deny","determining":["guardrail:no-eternal-keys"],"candidates":3,"total":12}"#;
-
-fn page(item: &str) -> String {
-    format!(r#"{{"items":[{item}],"next":"cursor_2"}}"#)
-}
-
-/// One answer per route.
-fn answer(_: usize, seen: &Seen) -> Canned {
-    let path = seen.target.split('?').next().unwrap_or_default();
-    let path = path.strip_prefix("/api/v1").unwrap_or(path);
-    let rest = path.strip_prefix("/t/").and_then(|rest| rest.split_once('/')).map_or(path, |(_, rest)| rest);
-    let segments: Vec<_> = rest.trim_start_matches('/').split('/').collect();
-    let is_delete = seen.method == "DELETE";
-    let issued = format!(r#"{{"key":{CREDENTIAL},"credential":"bwk_issued"}}"#);
-    let body = match (seen.method.as_str(), segments.as_slice()) {
-        ("GET", ["seal-status"]) => SEALED.to_owned(),
-        ("POST", ["unseal"]) => UNSEALED.to_owned(),
-        ("POST", ["init"]) => {
-            r#"{"shares":["share-1","share-2"],"operator":{"id":"opr_00000000000000000000000004","credential":"bwo_issued"}}"#.to_owned()
-        }
-        (_, ["platform", "whoami"]) => OPERATOR_WHO.to_owned(),
-        (_, ["platform", "health"]) => HEALTH.to_owned(),
-        (_, ["platform", "root-key", "rotate"]) => r#"{"version":2,"tenants":2001,"shares":["share-1"]}"#.to_owned(),
-        (_, ["platform", "seal"] | ["keyring", "seal"] | ["whoami", "revoke"]) => "{}".to_owned(),
-        (_, ["tenants", _, "quotas"]) => r#"{"quotas":{"secrets":5000}}"#.to_owned(),
-        ("POST", ["tenants"]) => format!(
-            r#"{{"tenant":{TENANT},"admin":{{"member":"mem_00000000000000000000000004","credential":"bwk_admin"}}}}"#
-        ),
-        (_, ["tenants"]) => page(TENANT),
-        (_, ["tenants", ..]) => TENANT.to_owned(),
-        ("GET", ["guardrails"] | ["policies"]) => page(POLICY),
-        (_, ["guardrails" | "policies", ..]) if !is_delete => POLICY.to_owned(),
-        ("GET", ["operators"]) => page(OPERATOR),
-        ("GET", [.., "credentials" | "keys"]) => page(CREDENTIAL),
-        ("POST", [.., "credentials" | "keys" | "rotate"]) if segments[0] != "keyring" => issued,
-        ("GET", ["accounts", _, "keys", _]) => CREDENTIAL.to_owned(),
-        (_, ["operators", ..]) if !is_delete => OPERATOR.to_owned(),
-        ("GET", ["members"]) => page(MEMBER),
-        (_, ["members", ..]) if !is_delete => MEMBER.to_owned(),
-        ("GET", ["accounts"]) => page(ACCOUNT),
-        (_, ["accounts", ..]) if !is_delete => ACCOUNT.to_owned(),
-        ("GET", ["roles"]) => page(ROLE),
-        ("GET", ["roles", _]) => ROLE.to_owned(),
-        ("GET", ["bindings"]) => page(BINDING),
-        (_, ["bindings", ..]) if !is_delete => BINDING.to_owned(),
-        (_, ["policies:check"]) => CHECK.to_owned(),
-        (_, ["policies:schema"]) => "entity Tenant;\n".to_owned(),
-        ("GET", ["mounts"]) => page(MOUNT),
-        (_, ["mounts", ..]) if !is_delete => MOUNT.to_owned(),
-        ("GET", ["secrets", _]) => page(r#""app/","db""#),
-        ("GET", ["secrets", .., ""]) => page(r#""db""#),
-        ("GET", ["secrets", ..]) => REVEALED.to_owned(),
-        ("PUT" | "PATCH", ["secrets", ..]) => VERSION.to_owned(),
-        (_, ["secret-metadata", ..]) if !is_delete => METADATA.to_owned(),
-        (_, ["secret-delete" | "secret-undelete" | "secret-destroy", ..]) => "{}".to_owned(),
-        (_, [.., "entries"]) => {
-            format!(r#"{{"items":[{ENTRY}],"next":"cursor_2","size":8,"is_complete":false}}"#)
-        }
-        (_, [.., "entries", _]) => ENTRY.to_owned(),
-        (_, [.., "checkpoint"]) => CHECKPOINT.to_owned(),
-        (_, [.., "inclusion"]) => INCLUSION.to_owned(),
-        (_, [.., "consistency"]) => CONSISTENCY.to_owned(),
-        (_, [.., "export"]) => "{\"line\":1}\n{\"line\":2}\n".to_owned(),
-        (_, ["whoami"]) => WHO.to_owned(),
-        (_, ["capabilities"]) => r#"{"secret/app/db":["read","update"]}"#.to_owned(),
-        (_, ["limits"]) => LIMITS.to_owned(),
-        (_, ["keyring", ..]) => KEYRING.to_owned(),
-        ("DELETE", _) => "{}".to_owned(),
-        (method, path) => panic!("no answer for {method} {path:?}"),
-    };
-    Canned::json(200, body)
 }
 
 /// Runs one line of the script: `# credential` lines choose the caller, `<` gives standard input.
