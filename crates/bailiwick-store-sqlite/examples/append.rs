@@ -1,9 +1,10 @@
 //! How many commits per second the engine makes durable.
 //!
-//! `cargo run --release -p bailiwick-store-sqlite --example append -- <directory> [seconds]`
+//! `cargo run --release -p bailiwick-store-sqlite --example append -- <directory> [seconds] [checkpoint pages]`
 //!
 //! Appends: tasks that each append one entry of 500 bytes at a time, to 1,000 tenants in turn. Creations: a new tenant
 //! with 600 bytes of meta, five records and two entries per commit. Reads: the header and one record of a tenant.
+//! Requests: such a read, then an append.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement, not a product")]
 
 use std::path::Path;
@@ -22,8 +23,12 @@ fn main() {
     let mut args = std::env::args().skip(1);
     let directory = args.next().unwrap_or_else(|| "target/append".to_owned());
     let seconds = args.next().map_or(4.0, |text| text.parse().unwrap());
+    let mut options = Options::default();
+    if let Some(pages) = args.next() {
+        options.checkpoint_pages = pages.parse().unwrap();
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(measure(Path::new(&directory), Duration::from_secs_f64(seconds)));
+    runtime.block_on(measure(Path::new(&directory), Duration::from_secs_f64(seconds), options));
 }
 
 /// Ids that lie anywhere, as random ones do.
@@ -87,12 +92,12 @@ where
     );
 }
 
-async fn measure(directory: &Path, time: Duration) {
+async fn measure(directory: &Path, time: Duration, options: Options) {
     let path = directory.join("append.db");
     for suffix in ["", "-wal", "-shm"] {
         let _ = std::fs::remove_file(directory.join(format!("append.db{suffix}")));
     }
-    let store: &'static Arc<SqliteStore> = Box::leak(Box::new(SqliteStore::open(&path, Options::default()).unwrap()));
+    let store: &'static Arc<SqliteStore> = Box::leak(Box::new(SqliteStore::open(&path, options).unwrap()));
     for n in 0..TENANTS {
         store.commit(creation(n)).await.unwrap();
     }
@@ -102,6 +107,13 @@ async fn measure(directory: &Path, time: Duration) {
         })
         .await;
     }
+    load("request", 64, time, move |n| async move {
+        let who = tenant(n % TENANTS);
+        assert!(store.header(who).await.unwrap().is_some());
+        assert!(store.record(who, Space::Member, &[9; 16]).await.unwrap().is_some());
+        store.commit(append(n).commit()).await.unwrap();
+    })
+    .await;
     load("create", 64, time, move |n| async move {
         store.commit(creation(n)).await.unwrap();
     })

@@ -254,3 +254,21 @@ async fn closing_carries_out_what_waits() {
     let setup = Setup { store: SqliteStore::open(&setup.path, Options::default()).unwrap(), ..setup };
     assert_eq!(setup.texts(A).await.len(), 50);
 }
+
+#[tokio::test]
+async fn a_long_read_of_another_program_does_not_stop_those_who_write() {
+    let setup = setup(Options { checkpoint_pages: 1, ..Options::default() }).await;
+    let intruder = setup.intruder();
+    intruder.execute_batch("BEGIN").unwrap();
+    let _: i64 = intruder.query_row("SELECT count(*) FROM tenant", [], |row| row.get(0)).unwrap();
+    let start = std::time::Instant::now();
+    for n in 0..300 {
+        setup.store.commit(say(A, &n.to_string())).await.unwrap();
+    }
+    // Waiting once for as long as SQLite would by itself takes this long.
+    assert!(start.elapsed() < crate::connect::BUSY_TIMEOUT, "{:?}", start.elapsed());
+    let log = || std::fs::metadata(crate::connect::beside(&setup.path, "-wal")).unwrap().len();
+    assert!(log() > 1 << 20, "the reader holds nothing up: {}", log());
+    intruder.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(setup.texts(A).await.len(), 300);
+}

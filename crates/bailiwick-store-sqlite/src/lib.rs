@@ -61,6 +61,9 @@ pub struct Options {
     pub queue_wait: Duration,
     /// Tenants whose rows the writer keeps in memory, and whose numbers the readers keep. About 1 KiB each.
     pub cache_tenants: usize,
+    /// Pages of the write-ahead log from which on they are moved into the database, between two groups of commits. Fewer
+    /// make for shorter pauses, more for fewer syncs of the database: worth it where a sync takes milliseconds.
+    pub checkpoint_pages: u32,
     /// The most pages of 4 KiB that the database may have. Beyond it commits are refused as if the disk were full.
     pub page_limit: Option<u32>,
     /// How much of the file readers map into memory.
@@ -75,6 +78,7 @@ impl Default for Options {
             queue: 8_192,
             queue_wait: Duration::from_millis(250),
             cache_tenants: 16_384,
+            checkpoint_pages: 256,
             page_limit: None,
             mmap_bytes: 256 << 20,
         }

@@ -17,6 +17,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bailiwick_store::{Commit, CommitError, Committed};
 use bailiwick_types::TenantId;
@@ -33,11 +34,12 @@ use crate::{Options, apply, connect, erase};
 const GROUP_MAX: usize = 1_024;
 /// About the most bytes of one transaction, so that a group of large values does not hold up small ones for long.
 const GROUP_BYTES_MAX: usize = 8 << 20;
-/// Pages in the WAL from which on they are moved into the database. Moving a few often costs about the same as moving
-/// many seldom, and the pauses are shorter.
-const CHECKPOINT_PAGES: i64 = 256;
-/// Pages in the WAL from which on readers have to wait, so that it can start anew: some long read has held it up.
-const CHECKPOINT_PAGES_MAX: i64 = 64 * CHECKPOINT_PAGES;
+/// At so many times [`Options::checkpoint_pages`] readers have to wait for a moment, so that the WAL can start anew: a
+/// long read has held it up. If the moment was too short (a backup may read for minutes) the WAL has to double before
+/// the next attempt, so that whoever reads for long does not stop those who write.
+const CHECKPOINT_OVERDUE: i64 = 64;
+/// How long that moment is.
+const CHECKPOINT_WAIT: Duration = Duration::from_millis(50);
 
 const INSTALL: &str = "UPDATE installation SET record = ?1 WHERE one = 1 AND record IS ?2";
 const BEAT: &str = "UPDATE installation SET beat = beat + 1 WHERE one = 1 RETURNING beat";
@@ -99,6 +101,8 @@ pub(crate) struct Writer {
     conn: Option<Connection>,
     heads: Heads,
     pool: Arc<Pool>,
+    /// Pages in the WAL from which on readers have to wait for it.
+    overdue: i64,
     #[cfg(test)]
     pub(crate) sabotage: Arc<crate::sabotage::Sabotage>,
 }
@@ -112,6 +116,7 @@ impl Writer {
             conn: Some(conn),
             heads: Heads::new(options.cache_tenants),
             pool,
+            overdue: i64::from(options.checkpoint_pages).saturating_mul(CHECKPOINT_OVERDUE),
             #[cfg(test)]
             sabotage: Arc::default(),
         }
@@ -190,7 +195,8 @@ impl Writer {
         match outcome.unwrap_or_else(|_| Err(Fault::Engine("the writer panicked".to_owned()))) {
             Ok(answers) => {
                 self.heads.keep();
-                // Copies of what was erased must not stay behind in the WAL either.
+                // Copies of what was erased must not stay behind in the WAL either. (If some other program reads it just
+                // now they do, until the WAL starts anew.)
                 if answers.iter().any(|answer| matches!(answer, Ok(Answer::Erased { next: None }))) {
                     self.checkpoint("TRUNCATE");
                 }
@@ -213,10 +219,15 @@ impl Writer {
     /// Keeps the WAL short. Runs after the answers, so that nobody waits for it but the next group.
     fn tidy(&mut self) {
         let Some(conn) = &self.conn else { return };
+        let enough = i64::from(self.options.checkpoint_pages.max(1));
         match wal(conn, "NOOP") {
-            Ok(Wal { pages, .. }) if pages >= CHECKPOINT_PAGES_MAX => self.checkpoint("RESTART"),
-            Ok(Wal { pages, .. }) if pages >= CHECKPOINT_PAGES => self.checkpoint("PASSIVE"),
-            Ok(_) => {}
+            Ok(Wal { pages, .. }) if pages >= self.overdue => {
+                self.overdue = pages.saturating_mul(2);
+                self.checkpoint("RESTART");
+            }
+            Ok(Wal { pages, .. }) if pages >= enough => self.checkpoint("PASSIVE"),
+            // It has started anew.
+            Ok(_) => self.overdue = enough.saturating_mul(CHECKPOINT_OVERDUE),
             Err(error) => tracing::warn!(%error, "the size of the write-ahead log is unknown"),
         }
     }
@@ -224,7 +235,9 @@ impl Writer {
     /// Moves the WAL into the database. What was acknowledged is durable with or without.
     fn checkpoint(&mut self, mode: &str) {
         let Some(conn) = &self.conn else { return };
-        if let Err(error) = wal(conn, mode) {
+        let done = conn.busy_timeout(CHECKPOINT_WAIT).and_then(|()| wal(conn, mode));
+        let done = done.and_then(|_| conn.busy_timeout(connect::BUSY_TIMEOUT));
+        if let Err(error) = done {
             match Fault::of_commit(error) {
                 // There is no room yet. The WAL keeps what it has, and commits fail once it cannot grow either.
                 Fault::Data(error) => tracing::warn!(%error, "the write-ahead log cannot be moved into the database"),
