@@ -210,15 +210,23 @@ impl PlatformUseCase for List {
     }
 }
 
+/// Stands for the tenant that a path names where there is none.
+const NOBODY: TenantId = TenantId::from_bytes([0xff; 16]);
+
 impl PlatformTx<'_> {
     /// Authorizes an act on the tenant that the path names, and makes it the target.
     async fn authorize_on<A: ActionType>(&mut self, stated: &str) -> Result<Permit<A>, AppError> {
         let header = self.app.resolve_tenant(stated).await?;
-        let id = header.as_ref().map_or_else(|| stated.to_owned(), |header| header.tenant.to_string());
+        // Policy is asked about a tenant that cannot exist where there is none, so that absence is not a permission.
+        let id = header.as_ref().map_or(NOBODY, |header| header.tenant);
         if let Some(header) = header {
             self.target(header).await?;
         }
-        let permit = self.authorize::<A>(&Resource::plain(ResourceKind::Tenant, id)).await?;
+        let permit = self.authorize::<A>(&Resource::plain(ResourceKind::Tenant, id.to_string())).await?;
+        if id == NOBODY {
+            let shown: String = stated.chars().take(128).collect();
+            self.concerning(&Resource::plain(ResourceKind::Tenant, shown));
+        }
         self.targeted()?;
         Ok(permit)
     }

@@ -450,9 +450,11 @@ impl<'a, S: Scope> Tx<'a, S> {
         self.app.read_all::<R>(&self.snapshot, prefix, after, limit).await
     }
 
-    /// The second fence: whatever the types say, the permit is of this plane.
+    /// The second fence: whatever the types say, the permit is of this plane, or of the tenant that an operator acts on.
     fn fence<A: ActionType>(&self, permit: &Permit<A>) -> Result<(), AppError> {
-        if permit.tenant() == self.snapshot.tenant && A::ACTION == self.action {
+        let is_own = permit.tenant() == self.snapshot.tenant;
+        let is_target = self.target.as_ref().is_some_and(|target| target.header.tenant == permit.tenant());
+        if (is_own || is_target) && A::ACTION == self.action {
             Ok(())
         } else {
             Err(isolation_fault!("a permit of another plane or action was spent"))

@@ -201,7 +201,7 @@ impl Server {
             headers: parts.headers.clone(),
             body,
         };
-        let reply: Reply = (route.handler)(call).await?;
+        let reply: Reply = Guarded((route.handler)(call)).await?;
         Ok(reply.into_response(route.status, id))
     }
 
@@ -232,6 +232,24 @@ impl Server {
         {
             response.headers_mut().insert(header::ALLOW, value);
         }
+    }
+}
+
+/// A handler whose panic is an internal error of its own request and of nothing else.
+struct Guarded<F>(std::pin::Pin<Box<F>>)
+where
+    F: Future + ?Sized;
+
+impl<F: Future<Output = Result<Reply, AppError>> + ?Sized> Future for Guarded<F> {
+    type Output = Result<Reply, AppError>;
+    fn poll(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Self::Output> {
+        let handler = self.0.as_mut();
+        // A handler that has panicked is not polled again: its answer is this one.
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| handler.poll(context)))
+            .unwrap_or_else(|_| std::task::Poll::Ready(Err(AppError::internal("a handler panicked"))))
     }
 }
 
