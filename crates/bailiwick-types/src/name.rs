@@ -116,7 +116,7 @@ name_type!(
 
 /// Words that mean something at one of the doors (OpenBao's reserved namespace names, and ours).
 const RESERVED_SLUGS: &[&str] =
-    &["api", "audit", "auth", "console", "cubbyhole", "identity", "platform", "root", "self", "sys"];
+    &["api", "audit", "auth", "console", "cubbyhole", "identity", "platform", "root", "secret", "self", "sys"];
 /// Paths of the Vault door that are not mounts.
 const RESERVED_MOUNTS: &[&str] = &["audit", "auth", "cubbyhole", "identity", "sys"];
 

@@ -50,11 +50,11 @@ impl Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match jiff::Timestamp::from_millisecond(self.0) {
-            Ok(moment) => write!(f, "{moment:.3}"),
-            // Beyond year 9999 there is no RFC 3339 text.
-            Err(_) => write!(f, "9999-12-31T23:59:59.999Z"),
-        }
+        // What is beyond the years that have a text is printed as the last or first moment that has, which parses again.
+        let bounds = (jiff::Timestamp::MIN, jiff::Timestamp::MAX);
+        let outside = if self.0 < 0 { bounds.0 } else { bounds.1 };
+        let moment = jiff::Timestamp::from_millisecond(self.0).unwrap_or(outside);
+        write!(f, "{moment:.3}")
     }
 }
 
@@ -164,5 +164,9 @@ mod tests {
         let t = Timestamp::from_unix_ms(1_700_000_000_123);
         assert_eq!(t.to_string(), "2023-11-14T22:13:20.123Z");
         assert_eq!(t.to_string().parse::<Timestamp>().unwrap(), t);
+        for far in [i64::MIN, i64::MAX] {
+            let text = Timestamp::from_unix_ms(far).to_string();
+            assert_eq!(text.parse::<Timestamp>().unwrap().to_string(), text);
+        }
     }
 }
