@@ -1,0 +1,195 @@
+//! Requests to a world's server, and its answers.
+
+use std::future::Future;
+use std::net::SocketAddr;
+
+use bailiwick_types::CredentialText;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use serde_json::Value;
+
+use crate::holdings::names;
+use crate::random::SeededRandom;
+use crate::world::World;
+
+/// A request that is being put together.
+#[must_use = "a request that is not sent asks nothing"]
+pub struct Request<'w> {
+    world: &'w World,
+    builder: http::request::Builder,
+    /// The credential that it is sent with, to find out whose randomness it draws.
+    caller: String,
+    body: Bytes,
+    label: Option<String>,
+    peer: Option<SocketAddr>,
+}
+
+impl<'w> Request<'w> {
+    pub(crate) fn new(world: &'w World, method: &str, target: &str) -> Self {
+        let builder = http::Request::builder().method(method).uri(target);
+        let peer = Some(names::PEER.parse().unwrap());
+        Self { world, builder, caller: String::new(), body: Bytes::new(), label: None, peer }
+    }
+
+    /// Sent with this credential: in `X-Vault-Token` at the Vault door, as a bearer token elsewhere. An empty one is
+    /// none.
+    pub fn by(mut self, caller: impl AsRef<str>) -> Self {
+        self.caller = caller.as_ref().to_owned();
+        if self.caller.is_empty() {
+            return self;
+        }
+        let is_vault = self.builder.uri_ref().is_some_and(|uri| uri.path().starts_with("/v1/"));
+        let (name, value) = match is_vault {
+            true => ("x-vault-token", self.caller.clone()),
+            false => ("authorization", format!("Bearer {}", self.caller)),
+        };
+        self.header(name, &value)
+    }
+
+    /// With one more header.
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.builder = self.builder.header(name, value);
+        self
+    }
+
+    /// With this JSON as its body; `null` is no body.
+    pub fn json(self, body: &Value) -> Self {
+        match body {
+            Value::Null => self,
+            body => self.header("content-type", "application/json").bytes(body.to_string()),
+        }
+    }
+
+    /// With these very bytes as its body.
+    pub fn bytes(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// Draws randomness from the stream of this name, so that another request in another world can draw the same. Not
+    /// to be used twice for requests that make things in one world: they would get the same ids.
+    pub fn label(mut self, label: &str) -> Self {
+        self.label = Some(label.to_owned());
+        self
+    }
+
+    /// Comes from this address.
+    pub fn from(mut self, peer: &str) -> Self {
+        self.peer = Some(peer.parse().unwrap());
+        self
+    }
+
+    /// Sends it and waits for the answer.
+    ///
+    /// # Panics
+    /// If the request is not one that HTTP knows, or if called from asynchronous code (see [`Request::ask`]).
+    pub fn send(self) -> Answer {
+        let world = self.world;
+        world.block_on(self.ask())
+    }
+
+    /// As [`Request::send`], for asynchronous code.
+    pub fn ask(self) -> impl Future<Output = Answer> + Send + 'static {
+        let label = self.label.unwrap_or_else(|| self.world.next_label(&whose(&self.caller)));
+        let request = self.builder.body(Full::new(self.body)).expect("a request that HTTP knows");
+        let server = self.world.server().clone();
+        let peer = self.peer;
+        async move {
+            SeededRandom::labelled(&label, async move {
+                let response = server.handle(request, peer).await;
+                let (parts, body) = response.into_parts();
+                let body = body.collect().await.map(|collected| collected.to_bytes().to_vec());
+                let headers = parts.headers.iter().map(|(name, value)| {
+                    (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+                });
+                Answer {
+                    status: parts.status.as_u16(),
+                    headers: headers.collect(),
+                    is_broken_off: body.is_err(),
+                    body: body.unwrap_or_default(),
+                }
+            })
+            .await
+        }
+    }
+}
+
+/// Whose randomness a request with this credential draws: its tenant's, so that nothing one tenant does changes what
+/// another draws.
+fn whose(credential: &str) -> String {
+    CredentialText::parse(credential).map_or_else(|_| "nobody".to_owned(), |text| text.claimed_tenant().to_string())
+}
+
+/// What the server answered, to the byte.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The headers, in order.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+    /// Whether the body ended with an error instead of its end.
+    pub is_broken_off: bool,
+}
+
+impl Answer {
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The body as JSON; `null` if it is none.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// The value of a header.
+    pub fn header(&self, wanted: &str) -> Option<&str> {
+        self.headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str())
+    }
+
+    /// The stable code of a problem; at the Vault door, which has none, the errors' text. Empty for a success.
+    pub fn code(&self) -> String {
+        let body = self.json();
+        match (body["code"].as_str(), body["errors"].as_array()) {
+            (Some(code), _) => code.to_owned(),
+            (None, Some(errors)) => errors.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("; "),
+            (None, None) => String::new(),
+        }
+    }
+
+    /// Status and code, for people.
+    pub fn brief(&self) -> String {
+        format!("{} {}", self.status, self.code()).trim_end().to_owned()
+    }
+
+    /// The body as JSON, if the status is this one.
+    ///
+    /// # Panics
+    /// If it is another.
+    #[track_caller]
+    pub fn expect(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.text());
+        self.json()
+    }
+
+    /// Fails unless this was refused with this status and code.
+    ///
+    /// # Panics
+    /// If it was not.
+    #[track_caller]
+    pub fn expect_refusal(&self, status: u16, code: &str) {
+        assert_eq!((self.status, self.code().as_str()), (status, code), "{}", self.text());
+    }
+}
+
+/// An answer without the one value that differs between any two requests.
+pub fn hide_request_id(mut answer: Answer) -> Answer {
+    let Some(id) = answer.header("x-request-id").map(str::to_owned) else { return answer };
+    for (_, value) in &mut answer.headers {
+        *value = value.replace(&id, "REQUEST");
+    }
+    answer.body = answer.text().replace(&id, "REQUEST").into_bytes();
+    answer
+}
