@@ -17,7 +17,7 @@ use matchit::Router;
 use percent_encoding::percent_decode_str;
 
 use crate::call::Call;
-use crate::reply::{Body, Reply, failure_headers, problem};
+use crate::reply::{Body, Reply, problem};
 use crate::route::{DoorKind, Route};
 
 /// What the doors need to know beside the application.
@@ -129,9 +129,6 @@ impl Server {
                     DoorKind::Vault => crate::vault::failure(&error, id),
                     _ => problem(&error, id),
                 };
-                for (name, value) in failure_headers(&error) {
-                    response.headers_mut().insert(name, value);
-                }
                 if error.code() == Code::MethodNotAllowed {
                     self.add_allow(&mut response, &parts);
                 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bailiwick_app::secrets::{self, Revealed, SecretAt, Settings, VersionWritten, Which};
+use bailiwick_app::secrets::{self, ListPart, Revealed, SecretAt, Settings, VersionWritten, Which};
 use bailiwick_app::{Answer, AppError, mounts};
 use bailiwick_types::Code;
 use bailiwick_types::api::secret::{
@@ -88,7 +88,7 @@ fn list(call: &Call) -> Result<secrets::List, AppError> {
         "" => None,
         _ => Some(call.name("path")?),
     };
-    Ok(secrets::List { mount: call.name("mount")?, folder, page: call.page()?, after: None })
+    Ok(secrets::List { mount: call.name("mount")?, folder, part: ListPart::Page(call.page()?) })
 }
 
 /// [`WriteSecret`] without a copy of the value: its very text is what is stored.
@@ -137,6 +137,7 @@ fn configure(call: &Call, is_merge: bool) -> Result<secrets::Configure, AppError
         cas_required: input.cas_required,
         delete_after_seconds: seconds.map_err(|_| AppError::invalid("`delete_version_after_seconds` is too long"))?,
         custom_metadata: input.custom_metadata,
+        clears_custom_metadata: false,
     };
     Ok(secrets::Configure { at: at(call)?, settings, is_merge, if_match: call.if_match()? })
 }
