@@ -22,8 +22,8 @@ use bailiwick_seal::{InstallationRecord, Keyring, KeyringRecord, LedgerSigner, R
 use bailiwick_store::{Space, Store};
 use bailiwick_types::api::identity::AccountKind;
 use bailiwick_types::{
-    Action, ActionType, Clock, Code, CredentialId, CredentialText, CredentialTextError, ErrorClass, Limits, PolicyName, Random,
-    TenantId, Timestamp,
+    Action, ActionType, Clock, Code, CredentialId, CredentialText, CredentialTextError, ErrorClass, Limits, PolicyName,
+    Random, TenantId, Timestamp,
 };
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
@@ -331,8 +331,15 @@ impl App {
             }
             Err(error) => {
                 if let Some(suppressed) = gate.rate_refusals.admit(now) {
-                    self.note_unanswered(&admitted.snapshot, Some(&admitted.known.principal), meta, action, &error, suppressed)
-                        .await;
+                    self.note_unanswered(
+                        &admitted.snapshot,
+                        Some(&admitted.known.principal),
+                        meta,
+                        action,
+                        &error,
+                        suppressed,
+                    )
+                    .await;
                 }
                 Err(error)
             }
@@ -521,7 +528,16 @@ impl App {
                 }
             }
         }
-        Ok(Some(Arc::new(PrincipalFacts { tenant, kind, id: id.to_owned(), name, is_disabled, expires, labels, roles })))
+        Ok(Some(Arc::new(PrincipalFacts {
+            tenant,
+            kind,
+            id: id.to_owned(),
+            name,
+            is_disabled,
+            expires,
+            labels,
+            roles,
+        })))
     }
 
     /// The compiled policies of a plane: guardrails, and the tenant's own.
@@ -569,8 +585,9 @@ impl App {
                 }
                 let stored = snapshot.open::<PolicyRecord>(&key, record.version, &record.sealed)?;
                 // A stored policy that does not compile (a schema change) must not be left out: a forbid could be in it.
-                let policy = compile_policy(layer, &stored.name, &stored.text)
-                    .map_err(|_| AppError::internal(format_args!("stored policy `{}` does not compile", stored.name)))?;
+                let policy = compile_policy(layer, &stored.name, &stored.text).map_err(|_| {
+                    AppError::internal(format_args!("stored policy `{}` does not compile", stored.name))
+                })?;
                 self.compiled.insert(cache_key, Arc::clone(&policy));
                 compiled.push(policy);
             }
@@ -669,18 +686,10 @@ impl App {
     }
 }
 
-pub(crate) fn verified_scope(
-    admitted: Verified,
-    epoch: u64,
-    meta: &RequestMeta,
-) -> Result<TenantScope, AppError> {
+pub(crate) fn verified_scope(admitted: Verified, epoch: u64, meta: &RequestMeta) -> Result<TenantScope, AppError> {
     admitted.into_tenant_scope(epoch, meta.id).map_err(|_| AppError::new(Code::PermissionDenied))
 }
 
-pub(crate) fn verified_operator(
-    admitted: Verified,
-    epoch: u64,
-    meta: &RequestMeta,
-) -> Result<OperatorScope, AppError> {
+pub(crate) fn verified_operator(admitted: Verified, epoch: u64, meta: &RequestMeta) -> Result<OperatorScope, AppError> {
     admitted.into_operator_scope(epoch, meta.id).map_err(|_| AppError::new(Code::PermissionDenied))
 }

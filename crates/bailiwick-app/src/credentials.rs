@@ -7,9 +7,7 @@ use bailiwick_authz::Permit;
 use bailiwick_store::Space;
 use bailiwick_types::api::Page;
 use bailiwick_types::api::identity::{Credential, IssueCredential, IssuedKey, RotateCredential};
-use bailiwick_types::{
-    ActionType, Code, CredentialId, CredentialText, Limit, Resource, ResourceKind, Timestamp,
-};
+use bailiwick_types::{ActionType, Code, CredentialId, CredentialText, Limit, Resource, ResourceKind, Timestamp};
 
 use crate::error::AppError;
 use crate::page::PageRequest;

@@ -357,8 +357,7 @@ impl App {
                     }
                     let (old, version) = (unsealed.root_of(keyring)?, unsealed.record.root_version());
                     let (installation, random) = (unsealed.record.installation(), self.random.as_ref());
-                    meta.keyring =
-                        Some(keyring.rewrap(old, &unsealed.root, version, installation, *tenant, random)?);
+                    meta.keyring = Some(keyring.rewrap(old, &unsealed.root, version, installation, *tenant, random)?);
                     Ok(true)
                 })
                 .await?;

@@ -170,8 +170,7 @@ impl App {
     }
 
     async fn change_header(&self, tenant: TenantId, change: HeaderChange) -> Result<(), AppError> {
-        let part =
-            Part { tenant, expect: Expect::Exists, header: change, writes: Vec::new(), entries: Vec::new() };
+        let part = Part { tenant, expect: Expect::Exists, header: change, writes: Vec::new(), entries: Vec::new() };
         self.store.commit(Commit { parts: vec![part], guards: Vec::new() }).await?;
         Ok(())
     }
@@ -188,8 +187,7 @@ impl App {
             earliest = Some(now);
         }
         while !is_last {
-            let page =
-                self.read_all::<IdempotencyRecord>(&snapshot, b"", after.as_deref(), STEP).await?;
+            let page = self.read_all::<IdempotencyRecord>(&snapshot, b"", after.as_deref(), STEP).await?;
             is_last = page.len() < STEP;
             let mut writes = Vec::new();
             for (key, version, record) in page {

@@ -6,15 +6,11 @@ use bailiwick_authz::Permit;
 use bailiwick_ledger::checkpoint::Checkpoint;
 use bailiwick_ledger::entry::Entry;
 use bailiwick_ledger::note::NoteSigner;
-use bailiwick_ledger::{
-    CompactRange, Hash, LeafRange, consistency_ranges, inclusion_ranges, range_hash, stored_runs,
-};
+use bailiwick_ledger::{CompactRange, Hash, LeafRange, consistency_ranges, inclusion_ranges, range_hash, stored_runs};
 use bailiwick_seal::Purpose;
 use bailiwick_store::{Header, StoredEntry};
 use bailiwick_types::action::act;
-use bailiwick_types::api::ledger::{
-    ConsistencyProof, InclusionProof, LedgerEntry, LedgerPage, SignedCheckpoint,
-};
+use bailiwick_types::api::ledger::{ConsistencyProof, InclusionProof, LedgerEntry, LedgerPage, SignedCheckpoint};
 use bailiwick_types::{Action, Code, Resource, ResourceKind, Timestamp};
 use data_encoding::BASE64;
 

@@ -5,9 +5,7 @@
 
 use bailiwick_authz::Permit;
 use bailiwick_types::action::act;
-use bailiwick_types::api::identity::{
-    CreateMember, Credential, IssueCredential, IssuedKey, Member, UpdateMember,
-};
+use bailiwick_types::api::identity::{CreateMember, Credential, IssueCredential, IssuedKey, Member, UpdateMember};
 use bailiwick_types::api::{Done, Page};
 use bailiwick_types::{ActionType, Code, CredentialId, MemberId, PolicyName, Resource, ResourceKind};
 

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bailiwick_authz::{
-    Authority, CompiledPolicy, Layer, PrincipalFacts, PrincipalKind, RequestContext, Role, RoleLink, compile_policy, roles,
-    schema_text,
+    Authority, CompiledPolicy, Layer, PrincipalFacts, PrincipalKind, RequestContext, Role, RoleLink, compile_policy,
+    roles, schema_text,
 };
 use bailiwick_types::action::act;
 use bailiwick_types::api::policy::{
@@ -116,7 +116,9 @@ impl TenantTx<'_> {
     pub(crate) fn check_covers(&self, role: &PolicyName, on: &(ResourceKind, String)) -> Result<(), AppError> {
         let tenant = self.snapshot.tenant;
         let caller = self.principal();
-        match reach_of(role, on, tenant).iter().find(|(action, resource)| !role_allows(caller, *action, resource, tenant))
+        match reach_of(role, on, tenant)
+            .iter()
+            .find(|(action, resource)| !role_allows(caller, *action, resource, tenant))
         {
             None => Ok(()),
             Some((action, _)) => Err(AppError::with_detail(
@@ -263,8 +265,9 @@ impl UseCase for ListBindings {
         let tenant = tx.tenant_resource();
         let permit = tx.authorize::<act::BindingList>(&tenant).await?;
         let prefix = self.principal.as_ref().map(|principal| format!("{principal}/")).unwrap_or_default();
-        let page =
-            tx.page(&permit, prefix.as_bytes(), &self.page, &prefix, |_, record| Ok(Some(show_binding(record)))).await?;
+        let page = tx
+            .page(&permit, prefix.as_bytes(), &self.page, &prefix, |_, record| Ok(Some(show_binding(record))))
+            .await?;
         tx.commit(permit, page).await
     }
 }
@@ -525,8 +528,10 @@ impl UseCase for Check {
         let tenant = tx.tenant_resource();
         let permit = tx.authorize::<act::PolicyCheck>(&tenant).await?;
         let input = &self.input;
-        let action: Action =
-            input.action.parse().map_err(|_| AppError::invalid("`action` is not an action; see `bailiwick role show`"))?;
+        let action: Action = input
+            .action
+            .parse()
+            .map_err(|_| AppError::invalid("`action` is not an action; see `bailiwick role show`"))?;
         if action.plane() != Plane::Tenant {
             return Err(AppError::invalid("`action` is not one of the tenant plane"));
         }
@@ -596,9 +601,12 @@ impl TenantTx<'_> {
                 let Some((mount, path)) = resource.id.split_once('/') else { return Ok(Vec::new()) };
                 self.secret_tags(&mount.parse()?, &path.parse()?).await
             }
-            ResourceKind::Account => {
-                Ok(self.app.principal(&self.snapshot, &resource.id).await?.map(|p| p.labels.clone()).unwrap_or_default())
-            }
+            ResourceKind::Account => Ok(self
+                .app
+                .principal(&self.snapshot, &resource.id)
+                .await?
+                .map(|p| p.labels.clone())
+                .unwrap_or_default()),
             _ => Ok(Vec::new()),
         }
     }

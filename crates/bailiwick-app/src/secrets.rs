@@ -174,7 +174,8 @@ impl TenantTx<'_> {
         let space = Space::SecretVersion;
         let record = self.app.store.record(self.snapshot.tenant, space, &key).await?;
         // The version may have been destroyed since the metadata was read: then the metadata has changed too.
-        let record = record.ok_or_else(|| AppError::from(bailiwick_store::CommitError::Conflict { space: Some(space) }))?;
+        let record =
+            record.ok_or_else(|| AppError::from(bailiwick_store::CommitError::Conflict { space: Some(space) }))?;
         self.snapshot.open_bytes(space.as_str(), &key, record.version, &record.sealed)
     }
 

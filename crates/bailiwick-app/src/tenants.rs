@@ -14,8 +14,7 @@ use bailiwick_types::api::platform::{
 use bailiwick_types::api::secret::MountConfig;
 use bailiwick_types::api::tenant::Reason;
 use bailiwick_types::{
-    ActionType, Code, CredentialId, CredentialText, Limit, MemberId, MountId, Resource, ResourceKind,
-    TenantId,
+    ActionType, Code, CredentialId, CredentialText, Limit, MemberId, MountId, Resource, ResourceKind, TenantId,
 };
 
 use crate::app::{App, PlatformUseCase};
@@ -512,4 +511,3 @@ impl PlatformUseCase for Health {
         tx.commit(permit, health).await
     }
 }
-

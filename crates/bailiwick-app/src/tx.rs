@@ -230,7 +230,6 @@ impl<'a> TenantTx<'a> {
     pub(crate) fn tenant_resource(&self) -> Resource {
         Resource::plain(ResourceKind::Tenant, self.snapshot.tenant.to_string())
     }
-
 }
 
 impl<'a> PlatformTx<'a> {
@@ -629,7 +628,8 @@ impl<'a, S: Scope> Tx<'a, S> {
         if let Some(target) = self.target.take() {
             parts.extend(self.target_part(&entry, target).await?);
         }
-        let bumped: Vec<TenantId> = parts.iter().filter(|part| part.header.bump_epoch).map(|part| part.tenant).collect();
+        let bumped: Vec<TenantId> =
+            parts.iter().filter(|part| part.header.bump_epoch).map(|part| part.tenant).collect();
         let committed = self.app.store.commit(Commit { parts, guards }).await?;
         // Not for soundness, but so that the next request need not find out the hard way.
         for tenant in bumped {

@@ -75,7 +75,8 @@ pub(crate) fn networks(texts: &[String]) -> Result<Vec<IpNet>, AppError> {
         .iter()
         .map(|text| {
             let net = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-            net.map(|net| net.trunc()).map_err(|_| AppError::invalid("`source_networks` takes CIDR blocks such as `10.0.0.0/8`"))
+            net.map(|net| net.trunc())
+                .map_err(|_| AppError::invalid("`source_networks` takes CIDR blocks such as `10.0.0.0/8`"))
         })
         .collect()
 }

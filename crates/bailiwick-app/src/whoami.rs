@@ -256,7 +256,9 @@ fn candidates(path: &str) -> Vec<Question> {
             }
             questions
         }
-        "delete" if !trimmed.is_empty() => vec![(secret(), &[("create", A::SecretDelete), ("update", A::SecretDelete)])],
+        "delete" if !trimmed.is_empty() => {
+            vec![(secret(), &[("create", A::SecretDelete), ("update", A::SecretDelete)])]
+        }
         "undelete" if !trimmed.is_empty() => {
             vec![(secret(), &[("create", A::SecretUndelete), ("update", A::SecretUndelete)])]
         }
@@ -280,8 +282,7 @@ impl TenantTx<'_> {
             ResourceKind::Tenant => self.tenant_resource(),
             _ => resource.clone(),
         };
-        let decision =
-            authority.decide(self.principal(), action, &resource, self.snapshot.tenant, &self.context());
+        let decision = authority.decide(self.principal(), action, &resource, self.snapshot.tenant, &self.context());
         Ok(decision.allowed)
     }
 }

@@ -11,7 +11,7 @@ use http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
 
 use crate::json;
-use crate::server::ServerContext;
+use crate::server::{ServerContext, single};
 
 /// A request whose route is known: parameters, query, body. Not yet authenticated; nothing in it is trusted.
 pub(crate) struct Call {
@@ -103,7 +103,7 @@ impl Call {
     }
 
     pub(crate) fn check_content_type(&self, wanted: &str) -> Result<(), AppError> {
-        let Some(given) = self.headers.get(header::CONTENT_TYPE) else { return Ok(()) };
+        let Some(given) = single(&self.headers, header::CONTENT_TYPE)? else { return Ok(()) };
         let given = given.to_str().unwrap_or_default();
         let essence = given.split(';').next().unwrap_or_default().trim();
         if essence.eq_ignore_ascii_case(wanted) {
@@ -114,7 +114,7 @@ impl Call {
 
     /// The version that `If-Match` asks for.
     pub(crate) fn if_match(&self) -> Result<Option<u64>, AppError> {
-        let Some(value) = self.headers.get(header::IF_MATCH) else { return Ok(None) };
+        let Some(value) = single(&self.headers, header::IF_MATCH)? else { return Ok(None) };
         let text = value.to_str().unwrap_or_default().trim();
         if text == "*" {
             return Ok(None);

@@ -1,7 +1,10 @@
 //! Strict JSON: what two parsers could read differently is refused.
 //!
 //! Members named twice, nesting beyond the limit and bytes after the end are errors, wherever they are, also inside
-//! secret values. Everything else is serde's.
+//! secret values. A body is an object, though serde would take an array for one. Everything else is serde's.
+//!
+//! # Invariants
+//! - INV-JSON-1: no message repeats a value that was sent. It could be a secret in the wrong place.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -17,11 +20,44 @@ const TOO_DEEP: &str = "bailiwick: too deep";
 /// Parses a body.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, AppError> {
     check(bytes)?;
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err(AppError::with_detail(Code::InvalidJson, "the body must be a JSON object"));
+    }
     serde_json::from_slice(bytes).map_err(|error| {
         let text = error.to_string();
-        let code = if text.starts_with("unknown field") { Code::UnknownField } else { Code::InvalidJson };
-        AppError::with_detail(code, text)
+        let code = if text.starts_with("unknown field ") { Code::UnknownField } else { Code::InvalidJson };
+        AppError::with_detail(code, misfit(&text))
     })
+}
+
+/// What serde says about something that does not fit, without that something. The name of an unknown member is told, so
+/// far as it is short and plain.
+fn misfit(text: &str) -> String {
+    let Some((sent, wanted)) = text.rsplit_once(", expected ") else { return text.to_owned() };
+    let what = match sent.strip_prefix("unknown field `").and_then(|name| name.strip_suffix('`')) {
+        Some(name) if name.len() <= 64 && name.chars().all(|c| c.is_ascii_graphic()) => {
+            format!("unknown member `{name}`")
+        }
+        Some(_) => "unknown member".to_owned(),
+        None if sent.starts_with("invalid type: ") => "wrong type".to_owned(),
+        None if sent.starts_with("unknown variant ") => "unknown word".to_owned(),
+        None => "wrong value".to_owned(),
+    };
+    format!("{what}, expected {}", in_words(wanted))
+}
+
+/// Rust's types by the names that JSON's users know.
+fn in_words(wanted: &str) -> String {
+    let (kind, place) = wanted.split_once(" at line ").unwrap_or((wanted, ""));
+    let kind = match kind {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, not negative",
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "a sequence" => "an array",
+        "a map" => "an object",
+        kind if kind.starts_with("struct ") => "an object",
+        kind => kind,
+    };
+    if place.is_empty() { kind.to_owned() } else { format!("{kind} at line {place}") }
 }
 
 /// Checks what serde does not.
@@ -109,6 +145,51 @@ mod tests {
 
     fn code(text: &str) -> Option<Code> {
         check(text.as_bytes()).err().map(|error| error.code())
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Shape {
+        #[serde(default)]
+        number: Option<u64>,
+        #[serde(default)]
+        kind: Option<bailiwick_types::api::identity::AccountKind>,
+        #[serde(default)]
+        list: Vec<String>,
+    }
+
+    fn detail(text: &str) -> String {
+        parse::<Shape>(text.as_bytes()).unwrap_err().detail().unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn no_message_repeats_a_value() {
+        let sent = [
+            (r#"{"number":"hunter2, expected u64"}"#, "wrong type, expected a whole number, not negative at line 1 column 33"),
+            (r#"{"number":-7}"#, "wrong value, expected a whole number, not negative at line 1 column 12"),
+            (r#"{"number":7.5}"#, "wrong type, expected a whole number, not negative at line 1 column 13"),
+            (r#"{"list":"hunter2"}"#, "wrong type, expected an array at line 1 column 17"),
+            (r#"{"list":[7]}"#, "wrong type, expected a string at line 1 column 10"),
+            (r#"{"colour":1}"#, "unknown member `colour`, expected one of `number`, `kind`, `list` at line 1 column 9"),
+            (r#"{"a\u001b[31m":1}"#, "unknown member, expected one of `number`, `kind`, `list` at line 1 column 14"),
+        ];
+        for (text, wanted) in sent {
+            assert_eq!(detail(text), wanted, "{text}");
+        }
+        for text in [r#"{"kind":"hunter2"}"#, r#"{"kind":{"service":null}}"#, r#"{"kind":7}"#] {
+            let detail = detail(text);
+            assert!(!detail.contains("hunter2") && !detail.contains('7'), "{detail}");
+        }
+    }
+
+    #[test]
+    fn a_body_is_an_object() {
+        for text in ["[]", "[1]", " [1,\"service\",[]]", "null", "1", "\"x\"", "true"] {
+            let error = parse::<Shape>(text.as_bytes()).unwrap_err();
+            assert_eq!((error.code(), error.detail()), (Code::InvalidJson, Some("the body must be a JSON object")), "{text}");
+        }
+        let shape = parse::<Shape>(b" \n{\"number\":1}\t").unwrap();
+        assert_eq!((shape.number, shape.kind.is_none(), shape.list.len()), (Some(1), true, 0));
     }
 
     #[test]

@@ -87,8 +87,7 @@ fn operation(route: &Route, body: Option<&schemars::Schema>, answer: Option<&sch
             Some(name) => (name, "segments joined by `/`"),
             None => (name, ""),
         };
-        let mut parameter =
-            json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } });
+        let mut parameter = json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } });
         if let (false, Some(object)) = (about.is_empty(), parameter.as_object_mut()) {
             object.insert("description".into(), about.into());
         }
@@ -136,7 +135,8 @@ fn tag(action: Action) -> &'static str {
 /// The action's name, and where several routes share it, what tells them apart.
 fn operation_id(route: &Route) -> String {
     let words = route.path.trim_start_matches("/api/v1/").split('/');
-    let place: Vec<&str> = words.map(|word| word.trim_matches(['{', '}', '*'])).filter(|word| !word.is_empty()).collect();
+    let place: Vec<&str> =
+        words.map(|word| word.trim_matches(['{', '}', '*'])).filter(|word| !word.is_empty()).collect();
     let suffix = if route.path.ends_with('/') { "-folder" } else { "" };
     format!("{}-{}{suffix}", route.method.to_lowercase(), place.join("-").replace(':', "-"))
 }

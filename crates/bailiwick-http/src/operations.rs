@@ -51,18 +51,14 @@ pub(crate) fn routes() -> Vec<Route> {
                 Box::pin(async move {
                     let metrics = &call.server.metrics;
                     let mut text = String::new();
-                    let mut line = |args: std::fmt::Arguments<'_>| {
-                        text.write_fmt(args).and_then(|()| text.write_char('\n'))
-                    };
+                    let mut line =
+                        |args: std::fmt::Arguments<'_>| text.write_fmt(args).and_then(|()| text.write_char('\n'));
                     let written = (|| {
                         line(format_args!("# HELP bailiwick_http_responses_total Answers by status class."))?;
                         line(format_args!("# TYPE bailiwick_http_responses_total counter"))?;
                         for (class, count) in metrics.by_status.iter().enumerate() {
                             let count = count.load(Ordering::Relaxed);
-                            line(format_args!(
-                                "bailiwick_http_responses_total{{class=\"{}xx\"}} {count}",
-                                class + 1
-                            ))?;
+                            line(format_args!("bailiwick_http_responses_total{{class=\"{}xx\"}} {count}", class + 1))?;
                         }
                         line(format_args!("# HELP bailiwick_http_in_flight Requests being answered."))?;
                         line(format_args!("# TYPE bailiwick_http_in_flight gauge"))?;
@@ -78,4 +74,3 @@ pub(crate) fn routes() -> Vec<Route> {
         ),
     ]
 }
-

@@ -77,11 +77,7 @@ impl Route {
     }
 
     /// A route of a use case of the tenant plane that answers with JSON.
-    pub(crate) fn tenant<U>(
-        method: &'static str,
-        path: &'static str,
-        input: fn(&Call) -> Result<U, AppError>,
-    ) -> Self
+    pub(crate) fn tenant<U>(method: &'static str, path: &'static str, input: fn(&Call) -> Result<U, AppError>) -> Self
     where
         U: UseCase + 'static,
         U::Reply: Serialize + JsonSchema + 'static,
@@ -111,11 +107,7 @@ impl Route {
     }
 
     /// A route of a use case of the platform plane that answers with JSON.
-    pub(crate) fn platform<U>(
-        method: &'static str,
-        path: &'static str,
-        input: fn(&Call) -> Result<U, AppError>,
-    ) -> Self
+    pub(crate) fn platform<U>(method: &'static str, path: &'static str, input: fn(&Call) -> Result<U, AppError>) -> Self
     where
         U: PlatformUseCase + 'static,
         U::Reply: Serialize + JsonSchema + 'static,

@@ -78,12 +78,8 @@ pub async fn serve(
     Ok(())
 }
 
-async fn connection<S>(
-    server: Arc<Server>,
-    stream: S,
-    peer: SocketAddr,
-    watcher: hyper_util::server::graceful::Watcher,
-) where
+async fn connection<S>(server: Arc<Server>, stream: S, peer: SocketAddr, watcher: hyper_util::server::graceful::Watcher)
+where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
 {
     let service = service_fn(move |request| {
@@ -98,4 +94,3 @@ async fn connection<S>(
         tracing::debug!(%error, "a connection ended with an error");
     }
 }
-

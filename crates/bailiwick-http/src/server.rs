@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use bailiwick_app::{App, AppError, Door, Idempotency, RequestMeta};
 use bailiwick_types::limits::{BODY_BYTES_MAX, IDEMPOTENCY_KEY_BYTES_MAX, URI_BYTES_MAX};
 use bailiwick_types::{Code, RequestId, Secret};
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use http_body_util::{BodyExt, Limited};
 use matchit::Router;
 use percent_encoding::percent_decode_str;
@@ -51,7 +52,8 @@ pub struct Server {
     routes: Vec<Route>,
     known_query: Vec<Arc<[&'static str]>>,
     routers: HashMap<(String, bool), Router<usize>>,
-    by_path: Router<Vec<&'static str>>,
+    /// Which methods a path takes; for folders, whose paths end in a slash, by itself.
+    by_path: HashMap<bool, Router<Vec<&'static str>>>,
 }
 
 /// The whole table.
@@ -70,18 +72,19 @@ impl Server {
     pub fn new(app: Arc<App>, config: HttpConfig) -> Result<Arc<Self>, String> {
         let routes = routes();
         let mut routers: HashMap<(String, bool), Router<usize>> = HashMap::new();
-        let mut by_path: Router<Vec<&'static str>> = Router::new();
-        let mut methods: HashMap<&'static str, Vec<&'static str>> = HashMap::new();
+        let mut by_path: HashMap<bool, Router<Vec<&'static str>>> = HashMap::new();
+        let mut methods: HashMap<(bool, &'static str), Vec<&'static str>> = HashMap::new();
         for (at, route) in routes.iter().enumerate() {
             let is_folder = route.path.ends_with('/');
             let router = routers.entry((route.method.to_owned(), is_folder)).or_default();
             router.insert(matched_path(route.path), at).map_err(|error| format!("{}: {error}", route.name()))?;
-            methods.entry(matched_path(route.path)).or_default().push(route.method);
+            methods.entry((is_folder, matched_path(route.path))).or_default().push(route.method);
         }
-        for (path, mut methods) in methods {
+        for ((is_folder, path), mut methods) in methods {
             methods.sort_unstable();
             methods.dedup();
-            by_path.insert(path, methods).map_err(|error| format!("{path}: {error}"))?;
+            let router = by_path.entry(is_folder).or_default();
+            router.insert(path, methods).map_err(|error| format!("{path}: {error}"))?;
         }
         let known_query = routes.iter().map(|route| route.query.iter().map(|query| query.name).collect()).collect();
         let context = ServerContext {
@@ -155,6 +158,11 @@ impl Server {
         B::Data: Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        // hyper takes such a request for chunked. Who passed it on may have taken it otherwise, and then what follows on
+        // the connection is not what they looked at.
+        if parts.headers.contains_key(header::TRANSFER_ENCODING) && parts.headers.contains_key(header::CONTENT_LENGTH) {
+            return Err(AppError::invalid("`Content-Length` and `Transfer-Encoding` exclude each other"));
+        }
         let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
         if target.len() > URI_BYTES_MAX {
             return Err(AppError::new(Code::UriTooLong));
@@ -203,13 +211,12 @@ impl Server {
     }
 
     fn find(&self, method: &str, path: &str) -> Result<(usize, HashMap<&'static str, String>), AppError> {
-        let is_folder = path.ends_with('/');
-        let trimmed = if is_folder { path.strip_suffix('/').unwrap_or(path) } else { path };
+        let (trimmed, is_folder) = trimmed_path(path);
         let router = self.routers.get(&(method.to_owned(), is_folder));
         let Some(matched) = router.and_then(|router| router.at(trimmed).ok()) else {
-            let code = match self.by_path.at(trimmed) {
-                Ok(_) => Code::MethodNotAllowed,
-                Err(_) => Code::RouteNotFound,
+            let code = match self.methods_of(path) {
+                Some(_) => Code::MethodNotAllowed,
+                None => Code::RouteNotFound,
             };
             return Err(AppError::new(code));
         };
@@ -223,12 +230,17 @@ impl Server {
     }
 
     fn add_allow(&self, response: &mut Response<Body>, parts: &Parts) {
-        let path = parts.uri.path().trim_end_matches('/');
-        if let Ok(methods) = self.by_path.at(path)
-            && let Ok(value) = HeaderValue::from_str(&methods.value.join(", "))
+        if let Some(methods) = self.methods_of(parts.uri.path())
+            && let Ok(value) = HeaderValue::from_str(&methods.join(", "))
         {
             response.headers_mut().insert(header::ALLOW, value);
         }
+    }
+
+    /// The methods that some row takes at this path.
+    fn methods_of(&self, path: &str) -> Option<&[&'static str]> {
+        let (trimmed, is_folder) = trimmed_path(path);
+        self.by_path.get(&is_folder)?.at(trimmed).ok().map(|matched| matched.value.as_slice())
     }
 }
 
@@ -239,10 +251,7 @@ where
 
 impl<F: Future<Output = Result<Reply, AppError>> + ?Sized> Future for Guarded<F> {
     type Output = Result<Reply, AppError>;
-    fn poll(
-        mut self: std::pin::Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Self::Output> {
+    fn poll(mut self: std::pin::Pin<&mut Self>, context: &mut std::task::Context<'_>) -> std::task::Poll<Self::Output> {
         let handler = self.0.as_mut();
         // A handler that has panicked is not polled again: its answer is this one.
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| handler.poll(context)))
@@ -256,6 +265,11 @@ impl Drop for Leaves<'_> {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// A path without the slash at its end, and whether it had one: then it names a folder.
+fn trimmed_path(path: &str) -> (&str, bool) {
+    path.strip_suffix('/').map_or((path, false), |trimmed| (trimmed, true))
 }
 
 fn matched_path(path: &'static str) -> &'static str {
@@ -313,19 +327,33 @@ fn parse_query(query: Option<&str>) -> Result<Vec<(String, String)>, AppError> {
     Ok(out)
 }
 
+/// How long a client may take to send a body: as with heads, nobody holds a connection by sending nothing.
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+
 async fn read_body<B>(body: B) -> Result<Bytes, AppError>
 where
     B: http_body::Body + Send,
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    match Limited::new(body, BODY_BYTES_MAX).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
+    match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, BODY_BYTES_MAX).collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
             Err(AppError::with_detail(Code::BodyTooLarge, format!("at most {BODY_BYTES_MAX} bytes")))
         }
-        Err(_) => Err(AppError::invalid("the body was cut off")),
+        Ok(Err(_)) => Err(AppError::invalid("the body was cut off")),
+        Err(_) => Err(AppError::invalid("the body took too long")),
     }
+}
+
+/// The one value of a header. Of two, each reader could take another.
+pub(crate) fn single(headers: &HeaderMap, name: HeaderName) -> Result<Option<&HeaderValue>, AppError> {
+    let mut values = headers.get_all(&name).iter();
+    let value = values.next();
+    if values.next().is_some() {
+        return Err(AppError::invalid(format!("the header `{name}` is given twice")));
+    }
+    Ok(value)
 }
 
 /// The credential in `Authorization: Bearer`.
@@ -343,13 +371,8 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<Secret<String>>, AppE
     Ok(Some(Secret::new(credential.trim().to_owned())))
 }
 
-fn idempotency(
-    headers: &HeaderMap,
-    method: &str,
-    target: &str,
-    body: &Bytes,
-) -> Result<Option<Idempotency>, AppError> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+fn idempotency(headers: &HeaderMap, method: &str, target: &str, body: &Bytes) -> Result<Option<Idempotency>, AppError> {
+    let Some(value) = single(headers, HeaderName::from_static("idempotency-key"))? else { return Ok(None) };
     let key = value.to_str().unwrap_or_default();
     if key.is_empty() || key.len() > IDEMPOTENCY_KEY_BYTES_MAX {
         return Err(AppError::invalid(format!(

@@ -165,7 +165,8 @@ mod tests {
         for code in Code::ALL {
             assert!(seen.insert(code.as_str()));
             assert_eq!(Code::from_text(code.as_str()), Some(*code));
-            let is_server = matches!(code.class(), ErrorClass::Sealed | ErrorClass::Stale | ErrorClass::Busy | ErrorClass::Fault);
+            let is_server =
+                matches!(code.class(), ErrorClass::Sealed | ErrorClass::Stale | ErrorClass::Busy | ErrorClass::Fault);
             assert_eq!(code.status() >= 500, is_server, "{code}");
         }
     }

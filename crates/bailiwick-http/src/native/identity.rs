@@ -14,7 +14,9 @@ pub(crate) fn routes() -> Vec<Route> {
         Route::tenant("POST", "/api/v1/t/{tenant}/members", |call| Ok(members::Create { input: call.json()? }))
             .takes::<CreateMember>()
             .creates(),
-        Route::tenant("GET", "/api/v1/t/{tenant}/members/{member}", |call| Ok(members::Show { id: call.id("member")? })),
+        Route::tenant("GET", "/api/v1/t/{tenant}/members/{member}", |call| {
+            Ok(members::Show { id: call.id("member")? })
+        }),
         Route::tenant("PATCH", "/api/v1/t/{tenant}/members/{member}", |call| {
             Ok(members::Update { id: call.id("member")?, input: call.json()?, if_match: call.if_match()? })
         })

@@ -36,7 +36,9 @@ const ENTRIES: &[(&str, &str)] = &[
 pub(crate) fn routes() -> Vec<Route> {
     let mut routes = vec![
         entries::<act::LedgerRead>("/api/v1/t/{tenant}/ledger/entries", |call| {
-            Box::pin(async move { follow(&call, || call.app().run(call.meta(), || Ok(ledger::List { query: query(&call)? }))).await })
+            Box::pin(async move {
+                follow(&call, || call.app().run(call.meta(), || Ok(ledger::List { query: query(&call)? }))).await
+            })
         }),
         Route::tenant("GET", "/api/v1/t/{tenant}/ledger/entries/{index}", |call| {
             Ok(ledger::ShowEntry { index: call.id("index")? })
@@ -58,7 +60,8 @@ pub(crate) fn routes() -> Vec<Route> {
         }),
         entries::<act::PlatformLedgerRead>("/api/v1/platform/ledger/entries", |call| {
             Box::pin(async move {
-                let read = || call.app().run_platform(call.meta(), || Ok(ledger::PlatformList { query: query(&call)? }));
+                let read =
+                    || call.app().run_platform(call.meta(), || Ok(ledger::PlatformList { query: query(&call)? }));
                 follow(&call, read).await
             })
         }),
@@ -185,8 +188,11 @@ async fn stream(call: &Call, allowed: Answer<ExportPlan>) -> Result<Reply, AppEr
 
 /// An export as a stream of frames. What goes wrong breaks the connection: a reader must not take a part for the whole.
 struct Pieces {
-    next: Option<Pin<Box<dyn Future<Output = (Export, Result<Option<Vec<u8>>, AppError>)> + Send>>>,
+    next: Option<Pin<Box<dyn Future<Output = Step> + Send>>>,
 }
+
+/// An export and its next piece.
+type Step = (Export, Result<Option<Vec<u8>>, AppError>);
 
 impl Pieces {
     fn new(export: Export) -> Self {
@@ -194,7 +200,7 @@ impl Pieces {
     }
 }
 
-async fn step(mut export: Export) -> (Export, Result<Option<Vec<u8>>, AppError>) {
+async fn step(mut export: Export) -> Step {
     let piece = export.next_piece().await;
     (export, piece)
 }

@@ -14,6 +14,7 @@ pub(crate) fn routes() -> Vec<Route> {
             "the OpenAPI description of this API",
             |call| {
                 Box::pin(async move {
+                    call.check_query()?;
                     let document = call.server.openapi.get_or_init(|| crate::openapi::document().into());
                     Ok(Reply::of("application/json", full(document.clone())))
                 })
@@ -25,7 +26,12 @@ pub(crate) fn routes() -> Vec<Route> {
                 "/api/v1/seal-status",
                 Access::Open("tells only whether the installation is sealed, as readiness does"),
                 "whether the installation is initialised and unsealed",
-                |call| Box::pin(async move { Reply::open_json(&call.app().seal_status().await?) }),
+                |call| {
+                    Box::pin(async move {
+                        call.check_query()?;
+                        Reply::open_json(&call.app().seal_status().await?)
+                    })
+                },
             );
             route.answer = Some(|generator| generator.subschema_for::<SealStatus>());
             route
@@ -38,6 +44,7 @@ pub(crate) fn routes() -> Vec<Route> {
                 "initialise the installation: root key and first operator",
                 |call| {
                     Box::pin(async move {
+                        call.check_query()?;
                         let input: Initialize = call.json()?;
                         let key_file = call.server.config.root_key_file.as_deref();
                         Reply::open_json(&call.app().initialize(&input, key_file).await?)
@@ -55,6 +62,7 @@ pub(crate) fn routes() -> Vec<Route> {
                 "give a share or the passphrase of the root key",
                 |call| {
                     Box::pin(async move {
+                        call.check_query()?;
                         let input: Unseal = call.json()?;
                         Reply::open_json(&call.app().unseal(&input).await?)
                     })

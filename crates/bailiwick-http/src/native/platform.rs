@@ -13,9 +13,7 @@ use crate::route::Route;
 pub(crate) fn routes() -> Vec<Route> {
     vec![
         Route::platform("GET", "/api/v1/platform/whoami", |_| Ok(whoami::WhoAmIOperator)),
-        Route::platform("GET", "/api/v1/platform/health", |_| {
-            Ok(tenants::Health { version: installation::VERSION })
-        }),
+        Route::platform("GET", "/api/v1/platform/health", |_| Ok(tenants::Health { version: installation::VERSION })),
         Route::platform("POST", "/api/v1/platform/root-key/rotate", |call| {
             let key_file = call.server.config.root_key_file.clone();
             Ok(installation::RotateRoot { input: call.json()?, key_file })
@@ -101,9 +99,7 @@ pub(crate) fn routes() -> Vec<Route> {
         Route::platform("POST", "/api/v1/operators", |call| Ok(operators::Create { input: call.json()? }))
             .takes::<CreateOperator>()
             .creates(),
-        Route::platform("GET", "/api/v1/operators/{operator}", |call| {
-            Ok(operators::Show { id: call.id("operator")? })
-        }),
+        Route::platform("GET", "/api/v1/operators/{operator}", |call| Ok(operators::Show { id: call.id("operator")? })),
         Route::platform("PATCH", "/api/v1/operators/{operator}", |call| {
             Ok(operators::Update { id: call.id("operator")?, input: call.json()?, if_match: call.if_match()? })
         })

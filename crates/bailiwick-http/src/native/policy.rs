@@ -56,10 +56,8 @@ pub(crate) fn routes() -> Vec<Route> {
         Route::tenant("DELETE", "/api/v1/t/{tenant}/policies/{policy}", |call| {
             Ok(policies::Delete { name: call.id("policy")?, if_match: call.if_match()? })
         }),
-        Route::tenant("POST", "/api/v1/t/{tenant}/policies:check", |call| {
-            Ok(policies::Check { input: call.json()? })
-        })
-        .takes::<CheckRequest>(),
+        Route::tenant("POST", "/api/v1/t/{tenant}/policies:check", |call| Ok(policies::Check { input: call.json()? }))
+            .takes::<CheckRequest>(),
         Route::tenant_as(
             "GET",
             "/api/v1/t/{tenant}/policies:schema",

@@ -35,6 +35,9 @@ pub(crate) fn adapt(parts: &Parts, query: &mut Vec<(String, String)>) -> Result<
     refuse_wrapping(&parts.headers)?;
     let method = method(parts.method.as_str(), query)?;
     let mut path = normal(parts.uri.path())?;
+    if path == "/v1" {
+        return Err(AppError::new(Code::RouteNotFound));
+    }
     let mut stated = namespaces(&parts.headers);
     if let Some((namespace, rest)) = namespaced(&path) {
         stated.push(namespace.to_owned());
@@ -87,15 +90,18 @@ fn method(sent: &str, query: &mut Vec<(String, String)>) -> Result<&'static str,
     })
 }
 
-/// Takes a boolean out of the query. The first one counts, as with Vault.
+/// Takes a boolean out of the query if it is true. The first one counts, as with Vault.
 fn flag(query: &mut Vec<(String, String)>, name: &str) -> Result<bool, AppError> {
-    let value = query.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-    query.retain(|(key, _)| key != name);
-    match value.as_deref() {
-        None | Some("") => Ok(false),
+    let value = query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    let is_set = match value {
+        None | Some("") => false,
         // Vault's answer to this has no text.
-        Some(text) => super::input::truth(text).ok_or_else(|| AppError::invalid("")),
+        Some(text) => super::input::truth(text).ok_or_else(|| AppError::invalid(""))?,
+    };
+    if is_set {
+        query.retain(|(key, _)| key != name);
     }
+    Ok(is_set)
 }
 
 /// Checks that a path has one reading, and takes the escapes away from what needs none.
@@ -204,8 +210,10 @@ mod tests {
         assert!(adapted("GET", "/v1/s/metadata/?list=yes", &[]).is_err());
         let (_, query) = adapted("GET", "/v1/s/metadata/?list=true&limit=1", &[]).unwrap();
         assert_eq!(query, ["limit"]);
-        let (_, query) = adapted("POST", "/v1/s/data/a?list=true", &[]).unwrap();
-        assert_eq!(query, ["list"]);
+        // Elsewhere, and where it says nothing, it is a parameter that nobody knows.
+        for (method, target) in [("POST", "/v1/s/data/a?list=true"), ("GET", "/v1/s/data/a?list=false")] {
+            assert_eq!(adapted(method, target, &[]).unwrap().1, ["list"]);
+        }
     }
 
     #[test]

@@ -59,13 +59,24 @@ pub struct UpdateMember {
 }
 
 /// The kind of an account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AccountKind {
     /// A service, a job, an integration.
     Service,
     /// An AI agent or other automation that decides by itself.
     Agent,
+}
+
+/// By hand, because the derived one would take `{"service": null}` too: one value has one spelling.
+impl<'de> Deserialize<'de> for AccountKind {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match String::deserialize(deserializer)?.as_str() {
+            "service" => Ok(Self::Service),
+            "agent" => Ok(Self::Agent),
+            _ => Err(serde::de::Error::custom("want `service` or `agent`")),
+        }
+    }
 }
 
 /// A non-human identity.

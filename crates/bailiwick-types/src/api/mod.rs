@@ -10,7 +10,12 @@ pub mod policy;
 pub mod secret;
 pub mod tenant;
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// One page of a list.
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
@@ -51,3 +56,33 @@ pub struct Problem {
 /// An empty answer, where there is nothing to say but that it is done.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Done {}
+
+/// For a member that is a struct of its own: derived code would take an array for it, in the order of the fields.
+fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    struct Object<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Object<T> {
+        type Value = T;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+    deserializer.deserialize_map(Object(PhantomData))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::secret::CreateMount;
+
+    #[test]
+    fn an_array_is_no_object() {
+        let parse = |text: &str| serde_json::from_str::<CreateMount>(text);
+        assert_eq!(parse(r#"{"name":"a","config":{"max_versions":3}}"#).unwrap().config.max_versions, 3);
+        assert_eq!(parse(r#"{"name":"a"}"#).unwrap().config.max_versions, 0);
+        for config in ["[3,true,5]", "[]", "null", "3", r#"{"maxversions":3}"#] {
+            assert!(parse(&format!(r#"{{"name":"a","config":{config}}}"#)).is_err(), "{config}");
+        }
+    }
+}

@@ -50,7 +50,7 @@ pub struct CreateMount {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
     /// Settings.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::object")]
     pub config: MountConfig,
 }
 
