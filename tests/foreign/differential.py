@@ -21,7 +21,7 @@ from typing import Any
 
 import differential_doors
 import differential_secrets
-from differential_accepted import ACCEPTED, Accepted
+from differential_accepted import ACCEPTED, NOT_OFFERED, Accepted
 from differential_case import Case
 from reference import BaoDev
 from wire import Reply, Tally, Target
@@ -163,6 +163,8 @@ def normal(value: Any, key: str = "") -> Any:
         return {name: normal(item, name) for name, item in value.items()}
     if isinstance(value, list):
         return [normal(item, key) for item in value]
+    if key in NOT_OFFERED:
+        return types(value)
     if isinstance(value, str):
         if key in VOLATILE and value:
             return "<volatile>"

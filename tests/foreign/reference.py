@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 from wire import Target
 from world import Tenant, World
 
-ROOT_TOKEN = "root"
+ROOT_TOKEN = "reference-root-token"
+"""Unlike any word of an answer: the test replaces it in answers."""
 EVERYTHING = """path "*" { capabilities = ["create", "read", "update", "patch", "delete", "list", "sudo"] }"""
 
 
