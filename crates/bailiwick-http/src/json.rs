@@ -165,7 +165,10 @@ mod tests {
     #[test]
     fn no_message_repeats_a_value() {
         let sent = [
-            (r#"{"number":"hunter2, expected u64"}"#, "wrong type, expected a whole number, not negative at line 1 column 33"),
+            (
+                r#"{"number":"hunter2, expected u64"}"#,
+                "wrong type, expected a whole number, not negative at line 1 column 33",
+            ),
             (r#"{"number":-7}"#, "wrong value, expected a whole number, not negative at line 1 column 12"),
             (r#"{"number":7.5}"#, "wrong type, expected a whole number, not negative at line 1 column 13"),
             (r#"{"list":"hunter2"}"#, "wrong type, expected an array at line 1 column 17"),
@@ -186,7 +189,11 @@ mod tests {
     fn a_body_is_an_object() {
         for text in ["[]", "[1]", " [1,\"service\",[]]", "null", "1", "\"x\"", "true"] {
             let error = parse::<Shape>(text.as_bytes()).unwrap_err();
-            assert_eq!((error.code(), error.detail()), (Code::InvalidJson, Some("the body must be a JSON object")), "{text}");
+            assert_eq!(
+                (error.code(), error.detail()),
+                (Code::InvalidJson, Some("the body must be a JSON object")),
+                "{text}"
+            );
         }
         let shape = parse::<Shape>(b" \n{\"number\":1}\t").unwrap();
         assert_eq!((shape.number, shape.kind.is_none(), shape.list.len()), (Some(1), true, 0));
