@@ -189,7 +189,12 @@ impl App {
         let mut parsed: Option<Result<U, AppError>> = None;
         let mut pass: Option<Pass> = None;
         for _ in 0..ATTEMPTS_MAX {
-            let admitted = self.admit(meta, action).await?;
+            let admitted = match self.admit(meta, action).await {
+                Err(error) if self.should_retry(&error) => continue,
+                admitted => admitted?,
+            };
+            // First of all, so that nobody can fill ledgers with refusals faster than with anything else.
+            self.pass_gate(&mut pass, &admitted, meta, action).await?;
             if admitted.snapshot.tenant.is_platform() {
                 match self.refuse_operator(meta, action, admitted).await {
                     Err(error) if self.should_retry(&error) => continue,
@@ -197,7 +202,6 @@ impl App {
                     Ok(never) => match never {},
                 }
             }
-            self.pass_gate(&mut pass, &admitted, meta, action).await?;
             let mut tx = TenantTx::begin_tenant(self, meta, action, admitted)?;
             let outcome = match tx.check_standing() {
                 Err(error) => Err(error),
@@ -212,7 +216,7 @@ impl App {
             };
             match self.conclude(&mut tx, outcome).await {
                 Err(error) if self.should_retry(&error) => {}
-                concluded => return concluded,
+                concluded => return concluded.map(|answer| answer.staying(pass)),
             }
         }
         Err(AppError::new(Code::Contention))
@@ -232,7 +236,12 @@ impl App {
         let mut parsed: Option<Result<U, AppError>> = None;
         let mut pass: Option<Pass> = None;
         for _ in 0..ATTEMPTS_MAX {
-            let admitted = self.admit(meta, action).await?;
+            let admitted = match self.admit(meta, action).await {
+                Err(error) if self.should_retry(&error) => continue,
+                admitted => admitted?,
+            };
+            // First of all, so that nobody can fill ledgers with refusals faster than with anything else.
+            self.pass_gate(&mut pass, &admitted, meta, action).await?;
             if !admitted.snapshot.tenant.is_platform() {
                 match self.refuse_tenant(meta, action, admitted).await {
                     Err(error) if self.should_retry(&error) => continue,
@@ -240,7 +249,6 @@ impl App {
                     Ok(never) => match never {},
                 }
             }
-            self.pass_gate(&mut pass, &admitted, meta, action).await?;
             let mut tx = PlatformTx::begin_platform(self, meta, action, admitted)?;
             let outcome = match tx.replay::<U::Reply>().await {
                 Err(error) => Err(error),
@@ -252,7 +260,7 @@ impl App {
             };
             match self.conclude(&mut tx, outcome).await {
                 Err(error) if self.should_retry(&error) => {}
-                concluded => return concluded,
+                concluded => return concluded.map(|answer| answer.staying(pass)),
             }
         }
         Err(AppError::new(Code::Contention))

@@ -14,6 +14,7 @@ use bailiwick_types::{Code, ErrorClass};
 
 use crate::app::App;
 use crate::error::AppError;
+use crate::gate::Pass;
 use crate::ledger::{ExportFormat, ExportPlan, origin};
 use crate::tx::Answer;
 
@@ -26,6 +27,8 @@ pub struct Export {
     writer: Option<ExportWriter>,
     pending: Option<Vec<u8>>,
     is_done: bool,
+    /// An export is in flight until it ends.
+    _place: Option<Pass>,
 }
 
 const STEP: usize = 500;
@@ -36,7 +39,7 @@ impl App {
     /// # Errors
     /// [`Code::StorageUnavailable`] and [`Code::Internal`].
     pub async fn export(self: &Arc<Self>, allowed: Answer<ExportPlan>) -> Result<Export, AppError> {
-        let plan = allowed.into_value();
+        let (plan, place) = allowed.into_parts();
         let snapshot = &plan.snapshot;
         let header = self.store.header(snapshot.tenant).await?.ok_or_else(AppError::not_found)?;
         let (writer, pending) = match plan.format {
@@ -54,7 +57,16 @@ impl App {
             }
             ExportFormat::JsonLines | ExportFormat::Ocsf => (None, None),
         };
-        Ok(Export { app: Arc::clone(self), plan, ledger: header.ledger, next: 0, writer, pending, is_done: false })
+        Ok(Export {
+            app: Arc::clone(self),
+            plan,
+            ledger: header.ledger,
+            next: 0,
+            writer,
+            pending,
+            is_done: false,
+            _place: place,
+        })
     }
 }
 

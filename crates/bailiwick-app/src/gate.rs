@@ -28,6 +28,12 @@ struct Bucket {
 /// One request's place in the gate; gives it back when dropped, also when the request is cancelled.
 pub(crate) struct Pass(Arc<Gate>);
 
+impl std::fmt::Debug for Pass {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Pass")
+    }
+}
+
 impl Drop for Pass {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Ordering::Relaxed);

@@ -11,7 +11,7 @@ use bailiwick_seal::Purpose;
 use bailiwick_store::{Header, StoredEntry};
 use bailiwick_types::action::act;
 use bailiwick_types::api::ledger::{ConsistencyProof, InclusionProof, LedgerEntry, LedgerPage, SignedCheckpoint};
-use bailiwick_types::{Action, Code, Resource, ResourceKind, Timestamp};
+use bailiwick_types::{Action, Code, ErrorClass, Resource, ResourceKind, Timestamp};
 use data_encoding::BASE64;
 
 use crate::app::{App, PlatformUseCase, UseCase};
@@ -51,6 +51,29 @@ pub struct Filter {
 impl Filter {
     fn query(&self) -> String {
         format!("{self:?}")
+    }
+
+    /// A word that no entry can have is a mistake, and not a ledger in which nothing of the kind ever happened.
+    fn check(&self) -> Result<(), AppError> {
+        let is_outcome = |word: &str| word == "ok" || ErrorClass::ALL.iter().any(|class| class.as_str() == word);
+        let is_action = |word: &str| {
+            Action::ALL.iter().any(|action| match word.strip_suffix(':') {
+                Some(noun) => action.as_str().split(':').next() == Some(noun),
+                None => action.as_str() == word,
+            })
+        };
+        if self.outcome.as_deref().is_some_and(|word| !is_outcome(word)) {
+            return Err(AppError::invalid("`outcome` must be `ok` or a class of errors, such as `denied`"));
+        }
+        if self.decision.as_deref().is_some_and(|word| !matches!(word, "allow" | "deny" | "none")) {
+            return Err(AppError::invalid("`decision` must be `allow`, `deny` or `none`"));
+        }
+        if self.action.as_deref().is_some_and(|word| !is_action(word)) {
+            return Err(AppError::invalid(
+                "`action` must be an action, such as `secret:reveal`, or a noun, such as `secret:`",
+            ));
+        }
+        Ok(())
     }
 
     fn fits(&self, entry: &Entry, reader: &str) -> bool {
@@ -132,6 +155,7 @@ impl<S: Scope> Tx<'_, S> {
     }
 
     async fn ledger_page(&self, query: &Query) -> Result<LedgerPage, AppError> {
+        query.filter.check()?;
         let limit = self.page_limit(&query.page)?;
         let text = format!("{} {}", query.filter.query(), query.is_descending);
         let size = self.ledger_header().await?.ledger.size();

@@ -39,10 +39,7 @@ fn check_config(config: &MountConfig, most: u64) -> Result<(), AppError> {
     if u64::from(config.max_versions) > most {
         return Err(AppError::limit(Limit::VersionsPerSecret, most));
     }
-    if config.delete_version_after_seconds > 100 * 366 * 86_400 {
-        return Err(AppError::invalid("`delete_version_after_seconds` may be 100 years at most"));
-    }
-    Ok(())
+    validate::lifetime(i64::try_from(config.delete_version_after_seconds).unwrap_or(i64::MAX))
 }
 
 impl TenantTx<'_> {

@@ -539,6 +539,7 @@ impl UseCase for Configure {
             }
             record.max_versions = wanted;
         }
+        validate::lifetime(settings.delete_after_seconds.unwrap_or(0))?;
         record.cas_required = settings.cas_required.unwrap_or(record.cas_required);
         record.delete_after_seconds = settings.delete_after_seconds.unwrap_or(record.delete_after_seconds);
         if settings.clears_custom_metadata {

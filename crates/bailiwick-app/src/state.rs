@@ -23,6 +23,10 @@ pub(crate) enum Phase {
     Deleted,
 }
 
+impl Phase {
+    pub(crate) const ALL: &'static [Self] = &[Self::Active, Self::Suspended, Self::Deleting, Self::Deleted];
+}
+
 const SEALED: u8 = 0x10;
 
 impl TenantState {

@@ -179,6 +179,10 @@ impl PlatformUseCase for List {
     type Reply = Page<Tenant>;
     async fn run(&self, tx: &mut PlatformTx<'_>) -> Result<Answer<Page<Tenant>>, AppError> {
         let permit = tx.authorize::<act::TenantList>(&platform()).await?;
+        if self.state.as_ref().is_some_and(|state| !Phase::ALL.iter().any(|phase| phase.as_str() == state)) {
+            let names: Vec<&str> = Phase::ALL.iter().map(|phase| phase.as_str()).collect();
+            return Err(AppError::invalid(format!("`state` must be one of {}", names.join(", "))));
+        }
         let limit = tx.page_limit(&self.page)?;
         let query = format!("{:?}", self.state);
         let after = tx.page_after(&self.page, &query)?;

@@ -23,6 +23,7 @@ use serde::de::DeserializeOwned;
 
 use crate::app::{Admitted, App, verified_operator, verified_scope};
 use crate::error::{AppError, isolation_fault};
+use crate::gate::Pass;
 use crate::records::{IdempotencyRecord, Stored, TenantMeta, UsageRecord, limit_of};
 use crate::request::RequestMeta;
 use crate::snapshot::{KnownCredential, Snapshot};
@@ -36,12 +37,24 @@ pub struct Answer<T> {
     value: T,
     index: u64,
     etag: Option<u64>,
+    /// The request's place in its tenant's gate: it is in flight until its answer is made.
+    place: Option<Pass>,
 }
 
 impl<T> Answer<T> {
     /// The answer itself.
     pub fn value(&self) -> &T {
         &self.value
+    }
+
+    /// The same answer, which keeps its place.
+    pub(crate) fn staying(self, place: Option<Pass>) -> Self {
+        Self { place, ..self }
+    }
+
+    /// The answer itself, and the place, for answers that take long to make.
+    pub(crate) fn into_parts(self) -> (T, Option<Pass>) {
+        (self.value, self.place)
     }
 
     /// The answer itself, taken out.
@@ -542,7 +555,7 @@ impl<'a, S: Scope> Tx<'a, S> {
             self.header.wake.get_or_insert(Wake::By(self.now.plus(crate::jobs::IDEMPOTENCY_KEPT)));
         }
         let receipt = self.append().await?;
-        Ok(Answer { value, index: receipt.first_index, etag: self.etag })
+        Ok(Answer { value, index: receipt.first_index, etag: self.etag, place: None })
     }
 
     /// Writes the entry of a request that failed or was refused, and none of its changes.
@@ -579,7 +592,7 @@ impl<'a, S: Scope> Tx<'a, S> {
         let value = T::recalled(record.reply.get()).ok_or_else(|| AppError::internal("a remembered answer"))?;
         self.note("idempotent_replay", "true");
         let receipt = self.append().await?;
-        Ok(Some(Answer { value, index: receipt.first_index, etag: None }))
+        Ok(Some(Answer { value, index: receipt.first_index, etag: None, place: None }))
     }
 
     fn entry(&self) -> Entry {

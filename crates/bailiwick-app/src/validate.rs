@@ -99,6 +99,14 @@ pub(crate) fn expiry(
     Ok(expires)
 }
 
+/// How long versions live, in seconds.
+pub(crate) fn lifetime(seconds: i64) -> Result<(), AppError> {
+    if seconds > 100 * 366 * 86_400 {
+        return Err(AppError::invalid("`delete_version_after_seconds` may be 100 years at most"));
+    }
+    Ok(())
+}
+
 pub(crate) fn duration(what: &str, text: &str) -> Result<Duration, AppError> {
     parse_duration(text).map_err(|error| AppError::invalid(format!("`{what}` is {error}")))
 }

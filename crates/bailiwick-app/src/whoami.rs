@@ -10,7 +10,7 @@ use bailiwick_types::api::secret::Mount;
 use bailiwick_types::api::tenant::{
     Capabilities, CredentialRef, LimitInForce, LimitsInForce, PrincipalRef, RoleHeld, TenantRef, WhoAmI,
 };
-use bailiwick_types::{Action, CredentialId, Limit, MountName, Resource, ResourceKind};
+use bailiwick_types::{Action, CredentialId, Limit, MountName, Resource, ResourceKind, SecretPath};
 
 use crate::app::{PlatformUseCase, UseCase};
 use crate::error::AppError;
@@ -150,6 +150,8 @@ impl UseCase for ShowCapabilities {
         let mut capabilities = BTreeMap::new();
         for path in &self.paths {
             capabilities.insert(path.clone(), capabilities_on(tx, path).await?);
+            // Many questions in one: others may go in between.
+            tokio::task::yield_now().await;
         }
         tx.commit(permit, Capabilities(capabilities)).await
     }
@@ -215,7 +217,8 @@ async fn capabilities_on(tx: &TenantTx<'_>, path: &str) -> Result<Vec<String>, A
 
 type Question = (Resource, &'static [(&'static str, Action)]);
 
-/// Which actions a Vault path stands for.
+/// Which actions a Vault path stands for. A path that no secret can have stands for none; it also could have any number
+/// of folders, all of which would be told to policy.
 fn candidates(path: &str) -> Vec<Question> {
     use Action as A;
     let path = path.trim_start_matches('/');
@@ -226,7 +229,11 @@ fn candidates(path: &str) -> Vec<Question> {
     let mut segments = path.splitn(3, '/');
     let (Some(mount), Some(kind)) = (segments.next(), segments.next()) else { return Vec::new() };
     let rest = segments.next().unwrap_or_default();
-    let trimmed = rest.trim_end_matches('/');
+    let trimmed = rest.strip_suffix('/').unwrap_or(rest);
+    let is_name = mount.parse::<MountName>().is_ok() && (trimmed.is_empty() || trimmed.parse::<SecretPath>().is_ok());
+    if !is_name {
+        return Vec::new();
+    }
     let secret = || resource_of_path(mount, trimmed, false);
     let folder = || resource_of_path(mount, trimmed, true);
     match kind {
