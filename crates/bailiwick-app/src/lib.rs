@@ -11,6 +11,8 @@ mod app;
 mod credentials;
 mod error;
 mod export;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 pub mod installation;
 mod jobs;

@@ -18,6 +18,18 @@ pub struct PageRequest {
     pub cursor: Option<String>,
 }
 
+/// Takes a cursor apart: its MAC, and the position that the MAC is over.
+pub(crate) fn split(cursor: &str) -> Option<([u8; 32], Vec<u8>)> {
+    let bytes = BASE64URL_NOPAD.decode(cursor.as_bytes()).ok()?;
+    let (mac, position) = bytes.split_first_chunk::<32>()?;
+    Some((*mac, position.to_vec()))
+}
+
+/// The reverse of [`split`].
+pub(crate) fn join(mac: &[u8; 32], position: &[u8]) -> String {
+    BASE64URL_NOPAD.encode(&[mac, position].concat())
+}
+
 impl<S: Scope> Tx<'_, S> {
     /// How many items the page may have.
     pub(crate) fn page_limit(&self, page: &PageRequest) -> Result<usize, AppError> {
@@ -33,20 +45,17 @@ impl<S: Scope> Tx<'_, S> {
     pub(crate) fn page_after(&self, page: &PageRequest, query: &str) -> Result<Option<Vec<u8>>, AppError> {
         let Some(cursor) = &page.cursor else { return Ok(None) };
         let bad = || AppError::new(Code::InvalidCursor);
-        let bytes = BASE64URL_NOPAD.decode(cursor.as_bytes()).map_err(|_| bad())?;
-        let (mac, position) = bytes.split_first_chunk::<32>().ok_or_else(bad)?;
-        if !self.snapshot.keyring()?.check_cursor(&self.cursor_message(query, position), mac) {
+        let (mac, position) = split(cursor).ok_or_else(bad)?;
+        if !self.snapshot.keyring()?.check_cursor(&self.cursor_message(query, &position), &mac) {
             return Err(bad());
         }
-        Ok(Some(position.to_vec()))
+        Ok(Some(position))
     }
 
     /// The cursor for going on after `position`.
     pub(crate) fn cursor(&self, query: &str, position: &[u8]) -> Result<String, AppError> {
         let mac = self.snapshot.keyring()?.cursor_mac(&self.cursor_message(query, position));
-        let mut bytes = mac.to_vec();
-        bytes.extend_from_slice(position);
-        Ok(BASE64URL_NOPAD.encode(&bytes))
+        Ok(join(&mac, position))
     }
 
     fn cursor_message(&self, query: &str, position: &[u8]) -> Vec<u8> {

@@ -5,6 +5,8 @@
 //! bytes into a use case and an [`bailiwick_app::Answer`] into bytes.
 
 mod call;
+#[doc(hidden)]
+pub mod fuzzing;
 mod json;
 mod native;
 pub mod openapi;

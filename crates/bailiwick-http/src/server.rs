@@ -310,7 +310,7 @@ pub(crate) fn decode_path(raw: &str) -> Result<String, AppError> {
     Ok(decoded.into_owned())
 }
 
-fn parse_query(query: Option<&str>) -> Result<Vec<(String, String)>, AppError> {
+pub(crate) fn parse_query(query: Option<&str>) -> Result<Vec<(String, String)>, AppError> {
     let mut out = Vec::new();
     for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));

@@ -30,8 +30,9 @@ impl<'a> Members<'a> {
             return Ok(Self::default());
         }
         json::check(body)?;
-        let members = serde_json::from_slice(body);
-        members.map(Self).map_err(|error| AppError::with_detail(Code::InvalidJson, error.to_string()))
+        // Checked, so this is the one thing that can be wrong. What serde says would repeat the body.
+        let not_an_object = |_| AppError::with_detail(Code::InvalidJson, "the body must be a JSON object");
+        serde_json::from_slice(body).map(Self).map_err(not_an_object)
     }
 
     /// The text of a member.
@@ -237,6 +238,16 @@ pub(super) fn check_merge_patch(call: &Call) -> Result<(), AppError> {
     let shown = essence.to_ascii_lowercase();
     let detail = format!("PATCH requires Content-Type of {WANTED}, provided {shown}");
     Err(AppError::with_detail(Code::UnsupportedMediaType, detail))
+}
+
+/// Reads every kind of member from a body, and says how many members it has.
+pub(super) fn read_all(body: &[u8]) -> Option<usize> {
+    let members = Members::parse(body).ok()?;
+    for (name, _) in members.iter() {
+        let _ = (members.object(name), members.number(name), members.truth(name), members.text(name));
+        let _ = (members.lifetime(name), members.texts(name), members.versions(name));
+    }
+    Some(members.iter().count())
 }
 
 #[cfg(test)]

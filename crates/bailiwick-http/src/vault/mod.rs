@@ -46,6 +46,16 @@ pub(crate) fn routes() -> Vec<Route> {
     routes
 }
 
+/// Reads a body as every row of this door could, for [`crate::fuzzing`].
+pub(crate) fn read_body(body: &[u8]) -> Option<usize> {
+    input::read_all(body)
+}
+
+/// Reads a span of time, for [`crate::fuzzing`].
+pub(crate) fn read_span(text: &str) -> Option<i64> {
+    lifetime::parse(text)
+}
+
 type Handler = fn(Call) -> Pin<Box<dyn Future<Output = Result<Reply, AppError>> + Send>>;
 
 /// A row whose handler runs `U`.
