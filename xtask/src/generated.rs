@@ -10,11 +10,12 @@ use crate::failure::{Context, Failure, Outcome};
 use crate::shell;
 
 /// What `bailiwick docs` is asked for, and the file that holds the answer.
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 6] = [
     ("openapi", "docs/reference/openapi.json"),
     ("cli", "docs/reference/cli.md"),
     ("errors", "docs/reference/errors.md"),
     ("actions", "docs/reference/actions.md"),
+    ("limits", "docs/reference/limits.md"),
     ("config", "docs/reference/config.md"),
 ];
 
