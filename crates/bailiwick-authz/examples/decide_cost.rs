@@ -2,7 +2,7 @@
 //!
 //! `first`: a resource that was never asked about, so the policies are sliced and Cedar evaluates. `again`: the same
 //! question once more. `context`: a policy that reads the time, so that nothing can be remembered but the slice.
-//! `full`: the whole set, without slicing. `compile` is per policy, `build` per authority.
+//! `full`: the whole set, without slicing. `compile` and `restore` are per policy, `build` per authority.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement for people")]
 
 use std::hint::black_box;
@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use bailiwick_authz::{
     Authority, CompiledPolicy, Layer, PrincipalFacts, PrincipalKind, RequestContext, RoleLink, compile_policy,
+    restore_policy,
 };
 use bailiwick_types::{Action, Resource, ResourceKind, TenantId, Timestamp};
 
@@ -72,11 +73,11 @@ fn main() {
     };
 
     println!(
-        "{:>8} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}  µs",
-        "policies", "first", "again", "context", "full", "compile", "build"
+        "{:>8} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}  µs",
+        "policies", "first", "again", "context", "full", "compile", "restore", "build"
     );
     for count in [5, 50, 500, 5_000] {
-        let mut policies = Vec::new();
+        let (mut policies, mut texts) = (Vec::new(), Vec::new());
         let compiled = cost(count, |n| {
             let text = match n % 5 {
                 0 => format!(
@@ -94,7 +95,10 @@ fn main() {
                 ),
             };
             policies.push(compile(&format!("n{n}"), &text));
+            texts.push(text);
         });
+        let stored = "stored".parse().unwrap();
+        let restored = cost(count, |n| texts.get(n).map(|text| restore_policy(Layer::Tenant, &stored, text).unwrap()));
         let build = cost(10, |_| Authority::new(&[], &policies));
         let authority = Authority::new(&[], &policies);
         ask(&authority, 0);
@@ -106,6 +110,8 @@ fn main() {
         let authority = Authority::new(&[], &policies);
         ask(&authority, 0);
         let in_context = cost(5_000, |_| ask(&authority, 1));
-        println!("{count:>8} {first:>9.2} {again:>9.2} {in_context:>9.2} {full:>9.0} {compiled:>9.0} {build:>9.0}");
+        println!(
+            "{count:>8} {first:>9.2} {again:>9.2} {in_context:>9.2} {full:>9.0} {compiled:>9.0} {restored:>9.0} {build:>9.0}"
+        );
     }
 }

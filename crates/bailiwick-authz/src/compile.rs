@@ -1,12 +1,13 @@
 //! From the text of a policy to statements that can be evaluated.
 //!
 //! # Invariants
-//! - INV-COMPILE-1: what comes out parsed, fits the schema under strict validation, and keeps the rules of its layer.
+//! - INV-COMPILE-1: what comes out parsed, fits the schema under strict validation (now, or when it was stored), and
+//!   keeps the rules of its layer.
 //! - INV-COMPILE-2: a guardrail holds no `permit`; no document holds a template.
 //! - INV-COMPILE-3: the ids of the statements name the document, so a decision says which text determined it.
 //!
 //! # Deliberately absent
-//! No leniency: there is no way to evaluate a policy that did not validate.
+//! No leniency: there is no way to store a policy that does not validate.
 
 use std::sync::{Arc, LazyLock};
 
@@ -50,12 +51,15 @@ pub struct PolicyProblem {
     pub hint: Option<String>,
 }
 
+/// The most problems that are reported of one document.
+pub const PROBLEMS_MAX: usize = 50;
+
 /// A policy document that may be evaluated.
 #[derive(Debug)]
 pub struct CompiledPolicy {
     layer: Layer,
     name: PolicyName,
-    statements: Vec<Statement>,
+    statements: Vec<Arc<Statement>>,
     warnings: Vec<PolicyProblem>,
 }
 
@@ -76,17 +80,17 @@ impl CompiledPolicy {
     pub fn warnings(&self) -> &[PolicyProblem] {
         &self.warnings
     }
-    pub(crate) fn statements(&self) -> &[Statement] {
+    pub(crate) fn statements(&self) -> &[Arc<Statement>] {
         &self.statements
     }
 }
 
 /// One statement with what the slicer needs to know of it.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Statement {
     pub(crate) policy: Policy,
     pub(crate) scope: Scope,
-    pub(crate) reads_context: bool,
+    pub(crate) reads: Reads,
     /// How deep its expression is at most.
     pub(crate) depth: usize,
 }
@@ -94,37 +98,56 @@ pub(crate) struct Statement {
 impl Statement {
     fn new(policy: Policy, depth: usize) -> Self {
         let scope = Scope::of(&policy);
-        let reads_context = policy.to_json().map_or(true, |json| mentions_context(&json));
-        Self { policy, scope, reads_context, depth }
+        let reads = policy.to_json().map_or(Reads::ALL, |json| Reads::of(&json));
+        Self { policy, scope, reads, depth }
     }
 }
 
 /// Parses a document, validates it strictly against the schema and applies the rules of its layer.
 ///
 /// # Errors
-/// Every problem found, in the order of the text.
+/// The problems found, in the order of the text; at most [`PROBLEMS_MAX`].
 pub fn compile_policy(layer: Layer, name: &PolicyName, text: &str) -> Result<Arc<CompiledPolicy>, Vec<PolicyProblem>> {
-    let (statements, warnings) =
-        compile(&format!("{}:{name}", layer.prefix()), text, |effect| match (layer, effect) {
-            (Layer::Guardrail, Effect::Permit) => Some(Broken {
-                message: "a guardrail may only forbid",
-                hint: "write `forbid (…) unless { … };`: what it does not forbid is left to the tenants' own policies",
-            }),
-            _ => None,
-        })?;
+    document(layer, name, text, Check::Strict)
+}
+
+/// Compiles a document that [`compile_policy`] took before it was stored: all but the validation, which takes most of
+/// the time. Only for what comes out of the sealed store. If the schema has changed since, what does not fit any more
+/// fails when it is evaluated, and so denies. Knows no warnings.
+///
+/// # Errors
+/// As [`compile_policy`].
+pub fn restore_policy(layer: Layer, name: &PolicyName, text: &str) -> Result<Arc<CompiledPolicy>, Vec<PolicyProblem>> {
+    document(layer, name, text, Check::Restored)
+}
+
+fn document(
+    layer: Layer,
+    name: &PolicyName,
+    text: &str,
+    check: Check,
+) -> Result<Arc<CompiledPolicy>, Vec<PolicyProblem>> {
+    let rule = |effect| match (layer, effect) {
+        (Layer::Guardrail, Effect::Permit) => Some(Broken {
+            message: "a guardrail may only forbid",
+            hint: "write `forbid (…) unless { … };`: what it does not forbid is left to the tenants' own policies",
+        }),
+        _ => None,
+    };
+    let (statements, warnings) = compile(&format!("{}:{name}", layer.prefix()), text, check, rule)?;
     Ok(Arc::new(CompiledPolicy { layer, name: name.clone(), statements, warnings }))
 }
 
 /// The policies that ship with the product and are part of every decision.
-pub(crate) fn shipped() -> &'static [Statement] {
-    static SHIPPED: LazyLock<Vec<Statement>> = LazyLock::new(|| {
+pub(crate) fn shipped() -> &'static [Arc<Statement>] {
+    static SHIPPED: LazyLock<Vec<Arc<Statement>>> = LazyLock::new(|| {
         let documents = [("isolation", ISOLATION), ("self-service", SELF_SERVICE)];
         let compiled = documents.into_iter().flat_map(|(id, text)| {
             #[expect(
                 clippy::expect_used,
                 reason = "constants; compiled by a test. Without `isolation` nothing may run"
             )]
-            let (statements, _) = compile(id, text, |_| None).expect("the shipped policies compile");
+            let (statements, _) = compile(id, text, Check::Strict, |_| None).expect("the shipped policies compile");
             statements
         });
         compiled.collect()
@@ -146,18 +169,37 @@ pub(crate) const SELF_SERVICE: &str = r#"permit(
   resource
 );"#;
 
+/// How much of a document is checked.
+#[derive(Clone, Copy)]
+enum Check {
+    Strict,
+    Restored,
+}
+
 struct Broken {
     message: &'static str,
     hint: &'static str,
 }
 
-type Compiled = (Vec<Statement>, Vec<PolicyProblem>);
+type Compiled = (Vec<Arc<Statement>>, Vec<PolicyProblem>);
 
 /// Compiles on a stack of its own, which is large enough for the deepest text that [`shape::measure`] lets through,
 /// whatever is left of the caller's.
-fn compile(id: &str, text: &str, rule: impl Fn(Effect) -> Option<Broken>) -> Result<Compiled, Vec<PolicyProblem>> {
+fn compile(
+    id: &str,
+    text: &str,
+    check: Check,
+    rule: impl Fn(Effect) -> Option<Broken>,
+) -> Result<Compiled, Vec<PolicyProblem>> {
     let depth = shape::measure(text).map_err(|(at, why)| vec![misshapen(why).at(text, at)])?;
-    stacker::grow(STACK_BYTES, || compile_here(id, text, depth, rule))
+    stacker::grow(STACK_BYTES, || {
+        let named = parse(id, text, rule)?;
+        let warnings = match check {
+            Check::Strict => validate(text, &named)?,
+            Check::Restored => Vec::new(),
+        };
+        Ok((named.into_iter().map(|(_, policy)| Arc::new(Statement::new(policy, depth))).collect(), warnings))
+    })
 }
 
 /// Reserved, not used: pages that are never touched cost nothing. The deepest text takes about a tenth.
@@ -179,12 +221,12 @@ fn misshapen(why: Misshapen) -> Broken {
     Broken { message, hint }
 }
 
-fn compile_here(
+/// The statements under their own ids, with where each begins, if they keep the rules of their layer.
+fn parse(
     id: &str,
     text: &str,
-    depth: usize,
     rule: impl Fn(Effect) -> Option<Broken>,
-) -> Result<Compiled, Vec<PolicyProblem>> {
+) -> Result<Vec<(usize, Policy)>, Vec<PolicyProblem>> {
     let parsed: PolicySet = text.parse().map_err(|errors: cedar_policy::ParseErrors| {
         sorted(errors.iter().map(|error| problem(text, 0, &DetailedError::from(error))))
     })?;
@@ -215,9 +257,7 @@ fn compile_here(
         let id = if is_single { id.to_owned() } else { format!("{id}#{}", index + 1) };
         (at, policy.new_id(PolicyId::new(id)))
     });
-    let named: Vec<(usize, Policy)> = named.collect();
-    let warnings = validate(text, &named)?;
-    Ok((named.into_iter().map(|(_, policy)| Statement::new(policy, depth)).collect(), warnings))
+    Ok(named.collect())
 }
 
 /// The statements in the order of the text, with where each begins.
@@ -245,7 +285,8 @@ const LEVEL: u32 = 1;
 fn validate(text: &str, statements: &[(usize, Policy)]) -> Result<Vec<PolicyProblem>, Vec<PolicyProblem>> {
     static VALIDATOR: LazyLock<Validator> = LazyLock::new(|| Validator::new(schema().clone()));
     let set = PolicySet::from_policies(statements.iter().map(|(_, policy)| policy.clone())).map_err(|_| {
-        let broken = Broken { message: "the policy's statements cannot be told apart", hint: "" };
+        let broken =
+            Broken { message: "the policy's statements cannot be told apart", hint: "give each its own policy" };
         vec![broken.at(text, 0)]
     })?;
     let start = |id: &PolicyId| statements.iter().find(|(_, policy)| policy.id() == id).map_or(0, |(at, _)| *at);
@@ -276,6 +317,7 @@ fn sorted(problems: impl Iterator<Item = PolicyProblem>) -> Vec<PolicyProblem> {
     let mut problems: Vec<_> = problems.collect();
     problems.sort();
     problems.dedup();
+    problems.truncate(PROBLEMS_MAX);
     problems
 }
 
@@ -302,13 +344,79 @@ fn position(text: &str, offset: usize) -> (u32, u32) {
     (counted(line), counted(column))
 }
 
-/// Whether a policy, as Cedar's JSON, mentions the context. A string that reads `context` is not a mention.
-fn mentions_context(json: &serde_json::Value) -> bool {
-    match json {
-        serde_json::Value::Object(members) => {
-            members.get("Var").is_some_and(|name| name == "context") || members.values().any(mentions_context)
+/// What a policy reads of the context. What nobody reads is not built: a time or an address costs as much as the rest of
+/// a decision. And a decision that read none of it holds for every context.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reads {
+    pub(crate) now: bool,
+    pub(crate) source: bool,
+    pub(crate) door: bool,
+}
+
+impl Reads {
+    pub(crate) const NONE: Self = Self { now: false, source: false, door: false };
+    pub(crate) const ALL: Self = Self { now: true, source: true, door: true };
+
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self { now: self.now | other.now, source: self.source | other.source, door: self.door | other.door }
+    }
+
+    /// From a policy as Cedar's JSON: `context.now` and `context has now` are of `now`, any other mention is of all.
+    fn of(json: &serde_json::Value) -> Self {
+        let all =
+            |values: &mut dyn Iterator<Item = &serde_json::Value>| values.map(Self::of).fold(Self::NONE, Self::and);
+        match json {
+            serde_json::Value::Object(members) => {
+                let is_context = |value: &serde_json::Value| value.get("Var").is_some_and(|name| name == "context");
+                let attribute = members.get("attr").and_then(serde_json::Value::as_str);
+                match (members.get("left"), attribute) {
+                    (Some(left), Some(attribute)) if is_context(left) => match attribute {
+                        "now" => Self { now: true, ..Self::NONE },
+                        "source" => Self { source: true, ..Self::NONE },
+                        "door" => Self { door: true, ..Self::NONE },
+                        _ => Self::ALL,
+                    },
+                    _ if is_context(json) => Self::ALL,
+                    _ => all(&mut members.values()),
+                }
+            }
+            serde_json::Value::Array(items) => all(&mut items.iter()),
+            _ => Self::NONE,
         }
-        serde_json::Value::Array(items) => items.iter().any(mentions_context),
-        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_condition_reads_of_the_context_is_found_wherever_it_is() {
+        let now = Reads { now: true, ..Reads::NONE };
+        let source = Reads { source: true, ..Reads::NONE };
+        let door = Reads { door: true, ..Reads::NONE };
+        for (condition, expected) in [
+            ("principal == resource", Reads::NONE),
+            ("principal.hasTag(\"context\") && resource.hasTag(\"now\")", Reads::NONE),
+            ("[\"context\"].contains(\"door\")", Reads::NONE),
+            ("context.door == \"api\"", door),
+            ("context[\"door\"] == \"api\"", door),
+            ("context.now < datetime(\"2024-01-01\")", now),
+            ("context.now.toDate() == context.now", now),
+            ("context has source", source),
+            ("context has source && context.source.isLoopback()", source),
+            ("if context.door like \"a*\" then context.now == context.now else false", door.and(now)),
+            ("[context.door, \"x\"].contains(\"api\")", door),
+            ("{a: context.door}.a == \"api\" || (context has source && context.source.isIpv4())", door.and(source)),
+            ("principal.hasTag(context.door)", door),
+            ("context == context", Reads::ALL),
+            ("{context: context} has context", Reads::ALL),
+            ("[context].contains(context)", Reads::ALL),
+        ] {
+            let text = format!("permit(principal, action, resource) when {{ {condition} }};");
+            let policy = compile_policy(Layer::Tenant, &"p".parse().unwrap(), &text);
+            let policy = policy.unwrap_or_else(|problems| panic!("{condition}: {problems:?}"));
+            assert_eq!(policy.statements()[0].reads, expected, "{condition}");
+        }
     }
 }

@@ -14,6 +14,7 @@ use bailiwick_types::{Action, Plane, Resource, ResourceKind, TenantId};
 use cedar_policy::{Context, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression};
 
 use crate::authority::RequestContext;
+use crate::compile::Reads;
 use crate::principal::{PrincipalFacts, PrincipalKind};
 use crate::schema;
 
@@ -165,13 +166,16 @@ fn tags(pairs: &[(String, String)]) -> impl Iterator<Item = (String, RestrictedE
     pairs.iter().map(|(name, value)| (name.clone(), RestrictedExpression::new_string(value.clone())))
 }
 
-/// What policies see of the request. `None` if there is no such moment in Cedar's calendar.
-pub(crate) fn context(request: &RequestContext) -> Option<Context> {
-    let mut pairs = vec![
-        ("now".to_owned(), RestrictedExpression::new_datetime(request.now.to_string())),
-        ("door".to_owned(), RestrictedExpression::new_string(request.door.to_owned())),
-    ];
-    if let Some(source) = request.source {
+/// What policies see of the request, as far as they look. `None` if there is no such moment in Cedar's calendar.
+pub(crate) fn context(request: &RequestContext, reads: Reads) -> Option<Context> {
+    let mut pairs = Vec::new();
+    if reads.now {
+        pairs.push(("now".to_owned(), RestrictedExpression::new_datetime(request.now.to_string())));
+    }
+    if reads.door {
+        pairs.push(("door".to_owned(), RestrictedExpression::new_string(request.door.to_owned())));
+    }
+    if let Some(source) = request.source.filter(|_| reads.source) {
         // Cedar does not read `::ffff:a.b.c.d`, and it is the IPv4 host anyway.
         pairs.push(("source".to_owned(), RestrictedExpression::new_ip(source.to_canonical().to_string())));
     }
@@ -234,7 +238,7 @@ mod tests {
                 Entities::from_entities(all, Some(schema::schema())).unwrap_or_else(|error| panic!("{asked}: {error}"));
                 for source in [None, Some([127, 0, 0, 1].into()), Some("::ffff:192.0.2.1".parse().unwrap())] {
                     let now = Timestamp::from_unix_ms(1_700_000_000_000);
-                    let context = context(&RequestContext { now, source, door: "api" }).unwrap();
+                    let context = context(&RequestContext { now, source, door: "api" }, Reads::ALL).unwrap();
                     let (action, _) = action(*asked).unwrap();
                     Request::new(who.uid.clone(), action.clone(), found.uid.clone(), context, Some(schema::schema()))
                         .unwrap_or_else(|error| panic!("{asked}: {error}"));
@@ -263,8 +267,9 @@ mod tests {
 
     #[test]
     fn a_moment_that_cedar_cannot_write_is_no_context() {
-        let request = RequestContext { now: Timestamp::from_unix_ms(i64::MIN), source: None, door: "api" };
-        // Printed as the last moment there is; what matters is that nothing panics and nothing is silently earlier.
-        assert!(context(&request).is_some());
+        let at = |ms| RequestContext { now: Timestamp::from_unix_ms(ms), source: None, door: "api" };
+        assert!(context(&at(i64::MIN), Reads::ALL).is_none());
+        assert!(context(&at(i64::MAX), Reads::ALL).is_some());
+        assert!(context(&at(0), Reads::ALL).is_some());
     }
 }

@@ -1,6 +1,8 @@
 //! What policies can and cannot do: isolation, guardrails, mistakes.
 
-use bailiwick_authz::{Authority, Layer, PrincipalFacts, PrincipalKind, RequestContext, compile_policy};
+use bailiwick_authz::{
+    Authority, Layer, PrincipalFacts, PrincipalKind, RequestContext, compile_policy, restore_policy,
+};
 use bailiwick_types::{Action, Plane, Resource, ResourceKind, TenantId, Timestamp};
 
 use crate::world::{
@@ -335,6 +337,37 @@ fn mistakes_are_shown_where_they_are_with_a_hint() {
     assert_eq!(problems.len(), 1);
     assert_eq!((problems[0].line, problems[0].column), (2, 3));
     assert!(problems[0].message.contains("may only forbid") && problems[0].hint.is_some());
+}
+
+#[test]
+fn a_stored_policy_comes_back_without_validation_and_under_the_rules_of_its_layer() {
+    let hostile = &"(".repeat(1_000);
+    let restored = |layer, text: &str| restore_policy(layer, &name("p"), text);
+    let back = restored(Layer::Tenant, EVERYTHING).unwrap();
+    assert!(
+        ask(&Authority::new(&[], &[back]), &principal(ACME, PrincipalKind::Agent), Action::SecretReveal, ACME).allowed
+    );
+    // Of an older schema, say: what it says cannot be evaluated, and so nothing is allowed.
+    let stale =
+        restored(Layer::Tenant, "forbid(principal, action, resource) when { resource.owner == principal };").unwrap();
+    let decision = ask(
+        &Authority::new(&[], &[policy_named("q", EVERYTHING), stale]),
+        &principal(ACME, PrincipalKind::Agent),
+        Action::SecretReveal,
+        ACME,
+    );
+    assert!(!decision.allowed && decision.errors.len() == 1, "{decision:?}");
+
+    assert!(restored(Layer::Guardrail, EVERYTHING).is_err());
+    assert!(restored(Layer::Tenant, "permit(principal == ?principal, action, resource);").is_err());
+    assert!(restored(Layer::Tenant, hostile).is_err());
+    assert!(restored(Layer::Tenant, "").is_err());
+}
+
+#[test]
+fn problems_are_reported_up_to_a_bound() {
+    let text = "permit(principal, action, resource) when { resource.nope == 1 };\n".repeat(20);
+    assert_eq!(try_policy(&text).unwrap_err().len(), bailiwick_authz::compile::PROBLEMS_MAX);
 }
 
 #[test]

@@ -202,7 +202,7 @@ impl Seen {
 #[test]
 fn the_sliced_decision_is_the_whole_decision() {
     let mut seen = Seen::default();
-    for seed in 0..60 {
+    for seed in 0..40 {
         let mut dice = Dice(seed);
         let guardrails = dice.roll(4);
         let policies = 1 + dice.roll(25);
@@ -238,5 +238,5 @@ fn the_sliced_decision_is_the_whole_decision() {
     }
     // The worlds are only worth something if everything happens in them.
     let least = [seen.allowed, seen.forbidden, seen.failed, seen.unmatched, seen.sliced].into_iter().min().unwrap();
-    assert!(least > 300, "{seen:?}");
+    assert!(least > 200, "{seen:?}");
 }
