@@ -1,4 +1,5 @@
 //! The decorator that fails on order.
+#![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::sync::Arc;
 
