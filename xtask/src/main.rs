@@ -9,6 +9,8 @@
 
 #[cfg(target_os = "linux")]
 mod bench;
+#[cfg(test)]
+mod documents;
 mod failure;
 mod generated;
 mod http;
