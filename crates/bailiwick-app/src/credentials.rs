@@ -41,9 +41,13 @@ impl<S: Scope> Tx<'_, S> {
         principal: &str,
         id: CredentialId,
     ) -> Result<Located<CredentialRecord>, AppError> {
-        let resource = Resource {
-            parents: vec![(principal_kind(principal), principal.to_owned())],
-            ..Resource::plain(ResourceKind::Credential, id.to_string())
+        let resource = match principal_kind(principal) {
+            // Credentials are things of a tenant; on the platform's plane policy knows the operators alone.
+            ResourceKind::Operator => Resource::plain(ResourceKind::Operator, principal),
+            kind => Resource {
+                parents: vec![(kind, principal.to_owned())],
+                ..Resource::plain(ResourceKind::Credential, id.to_string())
+            },
         };
         let located = self.locate::<CredentialRecord>(id.as_bytes(), |_| resource).await?;
         Ok(located.only_if(|record| record.principal == principal))

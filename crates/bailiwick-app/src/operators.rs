@@ -235,6 +235,7 @@ impl PlatformUseCase for RevokeCredential {
     type Reply = Done;
     async fn run(&self, tx: &mut PlatformTx<'_>) -> Result<Answer<Done>, AppError> {
         let found = tx.locate_credential(&self.operator.to_string(), self.credential).await?;
+        tx.note("credential", self.credential.to_string());
         let permit = tx.authorize::<act::OperatorCredentialRevoke>(found.resource()).await?;
         let (version, record) = tx.load(&permit, found)?;
         tx.revoke_credential(&permit, version, record)?;
