@@ -55,6 +55,9 @@ struct Keys<'a> {
     keys: Vec<String>,
     keys_base64: Vec<String>,
     root_token: &'a str,
+    /// The operator's credential where `root_token` is a tenant's: there is no other way to learn it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operator_token: Option<&'a str>,
 }
 
 pub(super) async fn initialize(call: Call) -> Result<Reply, AppError> {
@@ -84,14 +87,16 @@ pub(super) async fn initialize(call: Call) -> Result<Reply, AppError> {
             }
         },
     };
-    let root_token = owner.as_deref().unwrap_or(&made.operator.credential);
+    let operator = made.operator.credential.as_str();
+    let root_token = owner.as_deref().unwrap_or(operator);
+    let operator_token = owner.as_ref().map(|_| operator);
     let (keys, keys_base64) = match &input.passphrase {
         Some(digits) => (vec![digits.clone()], vec![base64_of_digits(digits)]),
         None => {
             made.shares.iter().map(|share| (HEXLOWER.encode(share.as_bytes()), BASE64.encode(share.as_bytes()))).unzip()
         }
     };
-    envelope::plain(&Keys { keys, keys_base64, root_token })
+    envelope::plain(&Keys { keys, keys_base64, root_token, operator_token })
 }
 
 fn base64_of_digits(digits: &str) -> String {

@@ -284,6 +284,8 @@ fn three_of_five_shares_unseal_in_every_form() {
     assert_eq!(blank.unseal(&json!("00".repeat(32))).0, 400);
     let (_, status) = blank.unseal(&json!(text));
     assert_eq!((&status["sealed"], &status["t"], &status["n"]), (&json!(false), &json!(3), &json!(5)));
+    let operator = made["operator_token"].as_str().unwrap();
+    assert_eq!(blank.send(operator, "GET", "/v1/auth/token/lookup-self", &Value::Null).1["data"]["namespace_path"], "");
     // The root token is the credential of the first tenant's owner.
     let token = made["root_token"].as_str().unwrap();
     assert_eq!(blank.send(token, "PUT", "/v1/secret/data/a", &json!({ "data": { "k": 1 } })).0, 200);
@@ -299,6 +301,7 @@ fn one_share_of_one_unseals() {
     assert_eq!(blank.unseal(&made["keys_base64"][0]).1["sealed"], json!(false));
     blank.server.app().seal();
     assert_eq!(blank.unseal(&made["keys"][0]).1["sealed"], json!(false));
+    assert_eq!(made["operator_token"], Value::Null);
     // Without a first tenant it is the operator's, who has no secrets.
     let token = made["root_token"].as_str().unwrap();
     assert_eq!(blank.send(token, "GET", "/v1/auth/token/lookup-self", &Value::Null).0, 200);
