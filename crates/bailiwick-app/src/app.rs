@@ -72,6 +72,7 @@ pub struct App {
     pub(crate) config: AppConfig,
     pub(crate) unsealed: ArcSwapOption<Unsealed>,
     pub(crate) unsealing: Mutex<UnsealProgress>,
+    pub(crate) hashing: tokio::sync::Semaphore,
     pub(crate) started: Timestamp,
     snapshots: Cache<TenantId, Arc<Snapshot>>,
     gates: Cache<TenantId, Arc<Gate>>,
@@ -149,6 +150,7 @@ impl App {
             config,
             unsealed: ArcSwapOption::empty(),
             unsealing: Mutex::new(UnsealProgress::default()),
+            hashing: tokio::sync::Semaphore::new(1),
             started,
             snapshots: Cache::new(cached),
             gates: Cache::new(cached),
@@ -244,6 +246,14 @@ impl App {
             self.pass_gate(&mut pass, &admitted, meta, action).await?;
             if !admitted.snapshot.tenant.is_platform() {
                 match self.refuse_tenant(meta, action, admitted).await {
+                    Err(error) if self.should_retry(&error) => continue,
+                    Err(error) => return Err(error),
+                    Ok(never) => match never {},
+                }
+            }
+            // A namespace at the Vault door may only restate the credential's tenant, and an operator has none.
+            if meta.door == Door::Vault && !meta.stated.is_empty() {
+                match self.refuse_operator(meta, action, admitted).await {
                     Err(error) if self.should_retry(&error) => continue,
                     Err(error) => return Err(error),
                     Ok(never) => match never {},

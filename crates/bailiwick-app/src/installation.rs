@@ -280,7 +280,13 @@ impl App {
         let root = match record.provider() {
             Provider::File => return Err(AppError::invalid("this installation's root key is in a file on the server")),
             Provider::Passphrase(params) => {
-                RootKey::from_passphrase(&Secret::new(key.clone()), params).map_err(invalid)?
+                // Slow on purpose, and open to everybody: one at a time, and not where requests are answered.
+                let _turn = self.hashing.acquire().await.map_err(AppError::internal)?;
+                let (passphrase, params) = (Secret::new(key.clone()), params.clone());
+                tokio::task::spawn_blocking(move || RootKey::from_passphrase(&passphrase, &params))
+                    .await
+                    .map_err(AppError::internal)?
+                    .map_err(invalid)?
             }
             Provider::Shamir { threshold, set, .. } => {
                 let share = Secret::new(key.trim().to_owned());
@@ -480,10 +486,17 @@ impl PlatformUseCase for SealInstallation {
             validate::description(reason)?;
             tx.note("reason", reason.as_str());
         }
-        // Requests in flight carry the platform's epoch: after this none of them completes.
+        // Two things end what is in flight. What was admitted carries the platform's epoch, and commits no more once this
+        // has. And nothing is admitted from here on: sealed only after the commit, a request could be admitted under the
+        // new epoch in between, and complete after the seal was acknowledged.
+        let (app, unsealed) = (tx.app, tx.app.unsealed()?);
         tx.bump_epoch();
-        let answer = tx.commit(permit, Done {}).await?;
-        tx.app.seal();
-        Ok(answer)
+        app.seal();
+        let sealed = tx.commit(permit, Done {}).await;
+        if sealed.is_err() {
+            // Nothing was sealed, so everything is as before; unless somebody else has put a root key there meanwhile.
+            app.unsealed.compare_and_swap(&None::<Arc<Unsealed>>, Some(unsealed));
+        }
+        sealed
     }
 }
