@@ -195,7 +195,7 @@ impl Session {
     /// Says that what was printed will not be printed again.
     pub(crate) fn shown_once(&mut self, what: &str) {
         if !self.is_quiet() {
-            self.terminal.note(&format!("note: {what} is shown this once and kept nowhere; store it now"));
+            self.terminal.note(&format!("note: {what} is shown this once; store it now"));
         }
     }
 

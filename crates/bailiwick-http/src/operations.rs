@@ -8,6 +8,9 @@ use http::StatusCode;
 use crate::reply::{Reply, full};
 use crate::route::{Access, Route};
 
+/// Where the metrics are.
+pub(crate) const METRICS: &str = "/metrics";
+
 pub(crate) fn routes() -> Vec<Route> {
     vec![
         Route::new(
@@ -44,8 +47,8 @@ pub(crate) fn routes() -> Vec<Route> {
         ),
         Route::new(
             "GET",
-            "/metrics",
-            Access::Open("totals over the whole server, about no tenant"),
+            METRICS,
+            Access::Open("totals over the whole server, mounted on the operations listener only"),
             "Prometheus metrics",
             |call| {
                 Box::pin(async move {

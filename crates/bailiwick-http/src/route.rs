@@ -178,6 +178,11 @@ impl Route {
         ])
     }
 
+    /// Whether it is mounted on the operations listener and nowhere else.
+    pub fn is_for_operations_only(&self) -> bool {
+        self.path == crate::operations::METRICS
+    }
+
     /// On which plane it acts.
     pub fn plane(&self) -> Option<Plane> {
         match self.access {

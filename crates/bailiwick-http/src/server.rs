@@ -70,7 +70,27 @@ impl Server {
     /// # Errors
     /// A text that says which two rows of the table collide.
     pub fn new(app: Arc<App>, config: HttpConfig) -> Result<Arc<Self>, String> {
-        let routes = routes();
+        let context = ServerContext {
+            app,
+            config,
+            metrics: Metrics::default(),
+            is_draining: AtomicBool::new(false),
+            openapi: std::sync::OnceLock::new(),
+        };
+        // Totals over all tenants are for operators' networks: they are mounted on the operations listener only.
+        let rows = routes().into_iter().filter(|route| !route.is_for_operations_only()).collect();
+        Self::of(Arc::new(context), rows)
+    }
+
+    /// The same server as monitoring sees it: health, readiness and metrics, and no door to anything else.
+    ///
+    /// # Errors
+    /// As [`Server::new`].
+    pub fn operations(&self) -> Result<Arc<Self>, String> {
+        Self::of(Arc::clone(&self.context), crate::operations::routes())
+    }
+
+    fn of(context: Arc<ServerContext>, routes: Vec<Route>) -> Result<Arc<Self>, String> {
         let mut routers: HashMap<(String, bool), Router<usize>> = HashMap::new();
         let mut by_path: HashMap<bool, Router<Vec<&'static str>>> = HashMap::new();
         let mut methods: HashMap<(bool, &'static str), Vec<&'static str>> = HashMap::new();
@@ -87,14 +107,7 @@ impl Server {
             router.insert(path, methods).map_err(|error| format!("{path}: {error}"))?;
         }
         let known_query = routes.iter().map(|route| route.query.iter().map(|query| query.name).collect()).collect();
-        let context = ServerContext {
-            app,
-            config,
-            metrics: Metrics::default(),
-            is_draining: AtomicBool::new(false),
-            openapi: std::sync::OnceLock::new(),
-        };
-        Ok(Arc::new(Self { context: Arc::new(context), routes, known_query, routers, by_path }))
+        Ok(Arc::new(Self { context, routes, known_query, routers, by_path }))
     }
 
     /// The rows that are mounted.

@@ -96,10 +96,13 @@ async fn serve_until_stopped(
     tls: Option<rustls::ServerConfig>,
 ) -> Result<(), Fail> {
     let worker = tokio::spawn(work(Arc::clone(server.app())));
-    let operations = operations.map(|listener| {
-        let server = Arc::clone(&server);
-        tokio::spawn(bailiwick_http::serve(server, listener, None, std::future::pending()))
-    });
+    let operations = match operations {
+        None => None,
+        Some(listener) => {
+            let server = server.operations().map_err(|error| fault("routes", error))?;
+            Some(tokio::spawn(bailiwick_http::serve(server, listener, None, std::future::pending())))
+        }
+    };
     let served = bailiwick_http::serve(server, listener, tls.map(Arc::new), told_to_stop()).await;
     worker.abort();
     if let Some(operations) = operations {
