@@ -22,6 +22,7 @@
 
 mod build;
 mod clock;
+pub mod fuzzing;
 mod holdings;
 mod random;
 mod request;

@@ -96,18 +96,7 @@ impl<'w> Request<'w> {
         let peer = self.peer;
         async move {
             SeededRandom::labelled(&label, async move {
-                let response = server.handle(request, peer).await;
-                let (parts, body) = response.into_parts();
-                let body = body.collect().await.map(|collected| collected.to_bytes().to_vec());
-                let headers = parts.headers.iter().map(|(name, value)| {
-                    (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
-                });
-                Answer {
-                    status: parts.status.as_u16(),
-                    headers: headers.collect(),
-                    is_broken_off: body.is_err(),
-                    body: body.unwrap_or_default(),
-                }
+                Answer::of(server.handle(request, peer).await).await
             })
             .await
         }
@@ -134,6 +123,21 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// A response, read to its end.
+    pub(crate) async fn of(response: http::Response<bailiwick_http::Body>) -> Self {
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.map(|collected| collected.to_bytes().to_vec());
+        let headers = parts.headers.iter().map(|(name, value)| {
+            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+        });
+        Self {
+            status: parts.status.as_u16(),
+            headers: headers.collect(),
+            is_broken_off: body.is_err(),
+            body: body.unwrap_or_default(),
+        }
+    }
+
     /// The body as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()

@@ -2,5 +2,7 @@
 //!
 //! All of them go through the doors, in process; none opens a socket, sleeps, or needs anything installed.
 
+mod fuzz;
 mod matrix;
 mod tenancy;
+mod vault;
