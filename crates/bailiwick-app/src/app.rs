@@ -207,15 +207,15 @@ impl App {
             let mut tx = TenantTx::begin_tenant(self, meta, action, admitted)?;
             let outcome = match tx.check_standing() {
                 Err(error) => Err(error),
-                Ok(()) => match tx.replay::<U::Reply>().await {
+                Ok(()) => match tx.recall().await {
                     Err(error) => Err(error),
-                    Ok(Some(answer)) => Ok(answer),
-                    Ok(None) => match Self::parsed(&mut parsed, &mut input) {
+                    Ok(()) => match Self::parsed(&mut parsed, &mut input) {
                         Err(error) => Err(error),
                         Ok(use_case) => use_case.run(&mut tx).await,
                     },
                 },
             };
+            let outcome = tx.or_remembered(outcome).await;
             match self.conclude(&mut tx, outcome).await {
                 Err(error) if self.should_retry(&error) => {}
                 concluded => return concluded.map(|answer| answer.staying(pass)),
@@ -260,14 +260,14 @@ impl App {
                 }
             }
             let mut tx = PlatformTx::begin_platform(self, meta, action, admitted)?;
-            let outcome = match tx.replay::<U::Reply>().await {
+            let outcome = match tx.recall().await {
                 Err(error) => Err(error),
-                Ok(Some(answer)) => Ok(answer),
-                Ok(None) => match Self::parsed(&mut parsed, &mut input) {
+                Ok(()) => match Self::parsed(&mut parsed, &mut input) {
                     Err(error) => Err(error),
                     Ok(use_case) => use_case.run(&mut tx).await,
                 },
             };
+            let outcome = tx.or_remembered(outcome).await;
             match self.conclude(&mut tx, outcome).await {
                 Err(error) if self.should_retry(&error) => {}
                 concluded => return concluded.map(|answer| answer.staying(pass)),
@@ -465,12 +465,13 @@ impl App {
         let Some(record) = self.read::<CredentialRecord>(snapshot, id.as_bytes()).await? else { return Ok(None) };
         let Some(principal) = self.principal(snapshot, &record.1.principal).await? else { return Ok(None) };
         let record = record.1;
+        let revoked = record.revoked_from();
         let facts = CredentialFacts {
             tenant: snapshot.tenant,
             id: record.id,
             principal: record.principal,
             expires: record.expires,
-            revoked: record.revoked,
+            revoked,
             networks: record.networks,
         };
         let known = Arc::new(KnownCredential::new(facts, record.verifier, principal));

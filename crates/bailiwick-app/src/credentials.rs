@@ -88,6 +88,7 @@ impl<S: Scope> Tx<'_, S> {
             created: self.now(),
             expires: new.expires,
             revoked: None,
+            is_revoked: false,
             networks: new.networks,
             rotated_from: new.rotated_from,
         };
@@ -185,10 +186,11 @@ impl<S: Scope> Tx<'_, S> {
         version: u64,
         mut record: CredentialRecord,
     ) -> Result<(), AppError> {
-        if record.revoked.is_some_and(|moment| moment <= self.now()) {
+        if record.is_revoked {
             return Ok(());
         }
-        record.revoked = Some(self.now());
+        record.is_revoked = true;
+        record.revoked = Some(record.revoked.map_or(self.now(), |already| already.min(self.now())));
         self.put(permit, record.id.as_bytes().to_vec(), Some(version), &record)
     }
 
@@ -249,6 +251,7 @@ impl<S: Scope> Tx<'_, S> {
             )
             .await?;
         let end = self.now().plus(overlap);
+        old.is_revoked = overlap.is_zero();
         old.revoked = Some(old.revoked.map_or(end, |already| already.min(end)));
         self.put(permit, old.id.as_bytes().to_vec(), Some(version), &old)?;
         Ok(issued)
@@ -265,7 +268,7 @@ pub(crate) struct NewCredential<'a> {
 }
 
 fn is_live(record: &CredentialRecord, now: Timestamp) -> bool {
-    record.revoked.is_none_or(|moment| moment > now) && record.expires.is_none_or(|moment| moment > now)
+    record.revoked_from().is_none_or(|moment| moment > now) && record.expires.is_none_or(|moment| moment > now)
 }
 
 /// The kind of resource that a principal's id names.

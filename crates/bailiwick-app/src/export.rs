@@ -1,7 +1,8 @@
 //! Exports: the whole ledger of a plane, streamed.
 //!
-//! An export is long, and its admission is over when it begins. So the epoch is looked at again before each step: once a
-//! revocation is acknowledged the stream ends, without its seal, and whoever verifies it is told that it is cut off.
+//! An export is long, and its admission is over when it begins. So the epochs are looked at again each time that a piece
+//! is made and not yet handed out: once a revocation is acknowledged the stream ends, without its seal, and whoever
+//! verifies it is told that it is cut off.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use bailiwick_ledger::entry::Entry;
 use bailiwick_ledger::export::{ExportHeader, ExportWriter};
 use bailiwick_ledger::note::NoteSigner;
 use bailiwick_ledger::{CompactRange, ocsf};
-use bailiwick_types::{Code, ErrorClass};
+use bailiwick_types::{Code, ErrorClass, TenantId};
 
 use crate::app::App;
 use crate::error::AppError;
@@ -76,6 +77,28 @@ impl Export {
     /// # Errors
     /// [`Code::PermissionDenied`] if something was revoked meanwhile; the stream must be broken off, not ended.
     pub async fn next_piece(&mut self) -> Result<Option<Vec<u8>>, AppError> {
+        let piece = self.make_piece().await?;
+        // Last: a revocation that comes while the piece is made is acknowledged before the piece would be read.
+        self.check_standing().await?;
+        Ok(piece)
+    }
+
+    /// Whether everything that the export was allowed under still holds.
+    async fn check_standing(&self) -> Result<(), AppError> {
+        let snapshot = &self.plan.snapshot;
+        let epoch_of = async |tenant| {
+            let header = self.app.store.header(tenant).await?;
+            Ok::<_, AppError>(header.map(|header| header.epoch))
+        };
+        let mut holds = epoch_of(snapshot.tenant).await? == Some(snapshot.epoch);
+        if !snapshot.tenant.is_platform() {
+            // Guardrails are the platform's.
+            holds &= epoch_of(TenantId::PLATFORM).await? == Some(snapshot.platform_epoch);
+        }
+        if holds && self.app.is_unsealed() { Ok(()) } else { Err(AppError::new(Code::PermissionDenied)) }
+    }
+
+    async fn make_piece(&mut self) -> Result<Option<Vec<u8>>, AppError> {
         if let Some(first) = self.pending.take() {
             return Ok(Some(first));
         }
@@ -83,10 +106,6 @@ impl Export {
             return Ok(None);
         }
         let snapshot = Arc::clone(&self.plan.snapshot);
-        let header = self.app.store.header(snapshot.tenant).await?.ok_or_else(AppError::not_found)?;
-        if header.epoch != snapshot.epoch || self.app.unsealed().is_err() {
-            return Err(AppError::new(Code::PermissionDenied));
-        }
         if self.next >= self.ledger.size() {
             self.is_done = true;
             return self.finish();

@@ -164,6 +164,7 @@ impl App {
             created: now,
             expires: None,
             revoked: None,
+            is_revoked: false,
             networks: Vec::new(),
             rotated_from: None,
         };

@@ -148,10 +148,20 @@ pub(crate) struct CredentialRecord {
     pub(crate) expires: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) revoked: Option<Timestamp>,
+    /// Revoked outright: whatever the clock says, also one that is set back, or that of another node.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_revoked: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) networks: Vec<IpNet>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) rotated_from: Option<CredentialId>,
+}
+
+impl CredentialRecord {
+    /// The moment from which it is revoked, as authentication compares it with the clock.
+    pub(crate) fn revoked_from(&self) -> Option<Timestamp> {
+        if self.is_revoked { Some(Timestamp::from_unix_ms(i64::MIN)) } else { self.revoked }
+    }
 }
 
 /// The index from a principal to its credentials. Nothing but the key matters.

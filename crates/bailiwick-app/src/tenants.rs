@@ -122,6 +122,7 @@ impl PlatformUseCase for Create {
             created: now,
             expires,
             revoked: None,
+            is_revoked: false,
             networks: Vec::new(),
             rotated_from: None,
         };

@@ -138,10 +138,18 @@ pub struct Tx<'a, S> {
     etag: Option<u64>,
     /// Where to remember the answer, if the caller asked for it.
     remember: Option<(Vec<u8>, String)>,
+    /// What this very request was answered before, and whether policy has allowed it again.
+    remembered: Option<Remembered>,
     /// The other tenant that a refused attempt named.
     isolation: Option<String>,
     /// The tenant that an operator acts on.
     target: Option<Target>,
+}
+
+/// An answer that an `Idempotency-Key` got before.
+struct Remembered {
+    text: Box<serde_json::value::RawValue>,
+    is_allowed: bool,
 }
 
 /// A tenant that an operator acts on: its header, and what changes in it. No contents.
@@ -230,6 +238,7 @@ impl<'a> TenantTx<'a> {
         match bailiwick_authz::authorize::<A>(&authority, &self.scope, resource.clone(), &context) {
             Ok(permit) => {
                 self.decided(Decision::Allow, &permit.decision().determining);
+                self.check_unanswered()?;
                 Ok(permit)
             }
             Err(refusal) => {
@@ -264,6 +273,7 @@ impl<'a> PlatformTx<'a> {
         match bailiwick_authz::authorize_operator::<A>(&authority, &self.scope, resource.clone(), &context) {
             Ok(permit) => {
                 self.decided(Decision::Allow, &permit.decision().determining);
+                self.check_unanswered()?;
                 Ok(permit)
             }
             Err(refusal) => {
@@ -340,6 +350,7 @@ impl<'a, S: Scope> Tx<'a, S> {
             writes: Vec::new(),
             etag: None,
             remember: None,
+            remembered: None,
             isolation: None,
             target: None,
         }
@@ -560,6 +571,13 @@ impl<'a, S: Scope> Tx<'a, S> {
 
     /// Writes the entry of a request that failed or was refused, and none of its changes.
     pub(crate) async fn commit_failure(&mut self, error: &AppError) -> Result<(), AppError> {
+        self.withdraw();
+        self.code = Some(error.code());
+        self.append().await.map(|_| ())
+    }
+
+    /// Forgets every change that was buffered.
+    fn withdraw(&mut self) {
         self.writes.clear();
         self.header = HeaderChange::default();
         if let Some(target) = &mut self.target {
@@ -568,31 +586,50 @@ impl<'a, S: Scope> Tx<'a, S> {
                 self.target = None;
             }
         }
-        self.code = Some(error.code());
-        self.append().await.map(|_| ())
     }
 
-    /// The answer that this `Idempotency-Key` got before, if it did.
-    pub(crate) async fn replay<T: Reply>(&mut self) -> Result<Option<Answer<T>>, AppError> {
-        let Some(idempotency) = &self.meta.idempotency else { return Ok(None) };
+    /// Looks for the answer that this `Idempotency-Key` got before. It is not given yet: what is repeated is an answer,
+    /// not a right, so policy is asked as if it were the first time.
+    pub(crate) async fn recall(&mut self) -> Result<(), AppError> {
+        let Some(idempotency) = &self.meta.idempotency else { return Ok(()) };
         if matches!(self.action.sensitivity(), Sensitivity::Read | Sensitivity::Reveal) {
-            return Ok(None);
+            return Ok(());
         }
         let keyring = self.snapshot.keyring()?;
         let caller = format!("{}\0{}\0{}", self.principal().id, self.action, idempotency.key);
         let key = keyring.fingerprint(caller.as_bytes()).to_vec();
         let request = data_encoding::BASE64.encode(&keyring.fingerprint(idempotency.request.expose()));
-        let Some((_, record)) = self.app.read::<IdempotencyRecord>(&self.snapshot, &key).await? else {
-            self.remember = Some((key, request));
-            return Ok(None);
-        };
-        if record.request != request {
-            return Err(AppError::new(Code::IdempotencyMismatch));
+        match self.app.read::<IdempotencyRecord>(&self.snapshot, &key).await? {
+            None => self.remember = Some((key, request)),
+            Some((_, record)) if record.request != request => return Err(AppError::new(Code::IdempotencyMismatch)),
+            Some((_, record)) => self.remembered = Some(Remembered { text: record.reply, is_allowed: false }),
         }
-        let value = T::recalled(record.reply.get()).ok_or_else(|| AppError::internal("a remembered answer"))?;
+        Ok(())
+    }
+
+    /// Ends a use case that has its answer already, now that policy has allowed it. Nobody sees this error:
+    /// [`Tx::or_remembered`] puts the answer in its place.
+    fn check_unanswered(&mut self) -> Result<(), AppError> {
+        match &mut self.remembered {
+            None => Ok(()),
+            Some(remembered) => {
+                remembered.is_allowed = true;
+                Err(AppError::new(Code::IdempotencyMismatch))
+            }
+        }
+    }
+
+    /// The remembered answer, if there is one and policy has allowed the request again; otherwise what came of it.
+    pub(crate) async fn or_remembered<T: Reply>(
+        &mut self,
+        outcome: Result<Answer<T>, AppError>,
+    ) -> Result<Answer<T>, AppError> {
+        let Some(remembered) = self.remembered.take().filter(|remembered| remembered.is_allowed) else { return outcome };
+        self.withdraw();
+        let value = T::recalled(remembered.text.get()).ok_or_else(|| AppError::internal("a remembered answer"))?;
         self.note("idempotent_replay", "true");
         let receipt = self.append().await?;
-        Ok(Some(Answer { value, index: receipt.first_index, etag: None, place: None }))
+        Ok(Answer { value, index: receipt.first_index, etag: None, place: None })
     }
 
     fn entry(&self) -> Entry {

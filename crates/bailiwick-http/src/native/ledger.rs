@@ -147,7 +147,7 @@ fn wait(call: &Call) -> Result<Option<Duration>, AppError> {
     }
 }
 
-/// Reads a page; if it is empty and the caller will wait, waits for the ledger to grow and reads once more. Both reads
+/// Reads a page; if it is empty and the caller will wait, waits for the ledger to grow, then reads once more. Both reads
 /// are admitted in full, so whoever loses the right to read while waiting gets nothing.
 async fn follow<F, R>(call: &Call, read: F) -> Result<Reply, AppError>
 where
@@ -163,11 +163,11 @@ where
         && let Some(watch) = call.app().ledger_watch(credential.expose())
     {
         // The page's own entry has made the ledger one longer than the page says.
-        if call.app().wait_for_growth(&watch, page.size + 1, span).await? {
-            // The second reading takes a place of its own.
-            drop(answer);
-            return Reply::json(read().await?);
-        }
+        call.app().wait_for_growth(&watch, page.size + 1, span).await?;
+        // Also if nothing came: what allowed the first reading may have ended meanwhile (a guardrail leaves no entry in
+        // a tenant's ledger). The second reading takes a place of its own.
+        drop(answer);
+        return Reply::json(read().await?);
     }
     Reply::json(answer)
 }

@@ -128,13 +128,24 @@ pub(super) struct Scene {
 }
 
 impl Scene {
+    /// A scene whose victim reads and writes secrets.
     pub(super) async fn set(house: &House, act: Act) -> Self {
+        let role = match act {
+            Act::RevokeOwnKey => "owner",
+            act if act.is_on_member() => "secret-admin",
+            _ => "secret-writer",
+        };
+        Self::set_with(house, act, role).await
+    }
+
+    /// A scene whose victim, if it is of a tenant, has this role.
+    pub(super) async fn set_with(house: &House, act: Act, role: &str) -> Self {
         let tenant = house.tenant("scene").await;
         let mut binding = String::new();
         let victim = if act.is_on_operator() {
             house.operator("operator-admin").await
         } else if act.is_on_member() {
-            house.member(&tenant, "secret-admin").await
+            house.member(&tenant, role).await
         } else {
             let machine = house.account(&tenant, "").await;
             if act == Act::DeletePolicy {
@@ -142,7 +153,6 @@ impl Scene {
                 let ask = Ask::put(tenant.at("/policies/machines")).by(&tenant.owner);
                 house.ask(ask.json(json!({ "text": text }))).await.ok();
             } else {
-                let role = if act == Act::RevokeOwnKey { "owner" } else { "secret-writer" };
                 binding = house.bind(&tenant, &machine.id, role).await;
             }
             machine
