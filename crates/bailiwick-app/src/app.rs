@@ -17,6 +17,7 @@ use bailiwick_authz::{
     Authority, CompiledPolicy, CredentialFacts, Layer, OperatorScope, PrincipalFacts, PrincipalKind, RoleLink,
     TenantScope, Verified, authenticate, compile_policy,
 };
+use bailiwick_ledger::Hash;
 use bailiwick_ledger::note::VerifierKey;
 use bailiwick_seal::{InstallationRecord, Keyring, KeyringRecord, LedgerSigner, RootKey};
 use bailiwick_store::{Space, Store};
@@ -76,7 +77,8 @@ pub struct App {
     pub(crate) started: Timestamp,
     snapshots: Cache<TenantId, Arc<Snapshot>>,
     gates: Cache<TenantId, Arc<Gate>>,
-    compiled: Cache<(TenantId, PolicyName, u64), Arc<CompiledPolicy>>,
+    /// By what the sealed text hashes to: a name that is used again starts again at its first version.
+    compiled: Cache<(TenantId, PolicyName, Hash), Arc<CompiledPolicy>>,
 }
 
 /// What is in memory only while the installation is unsealed.
@@ -581,7 +583,7 @@ impl App {
         Ok(Arc::clone(built.await?))
     }
 
-    /// Compiles a plane's policies; what was compiled before, by name and version, is used again.
+    /// Compiles a plane's policies; what was compiled before, from the same stored bytes, is used again.
     pub(crate) async fn compiled_policies(
         &self,
         snapshot: &Snapshot,
@@ -597,7 +599,7 @@ impl App {
             for (key, record) in page {
                 let name: Option<PolicyName> = std::str::from_utf8(&key).ok().and_then(|text| text.parse().ok());
                 let name = name.ok_or_else(|| AppError::internal("a policy's key is no name"))?;
-                let cache_key = (snapshot.tenant, name, record.version);
+                let cache_key = (snapshot.tenant, name, bailiwick_ledger::leaf_hash(&record.sealed));
                 if let Some(hit) = self.compiled.get(&cache_key) {
                     compiled.push(hit);
                     continue;
