@@ -160,7 +160,7 @@ pub(crate) enum Command {
     RevokeSelf,
     /// Show what you may do on paths of secrets
     Capabilities {
-        /// Paths such as `secret/app/db`
+        /// Paths such as `secret/app/db`, `secret/app/` for a folder, or those of the Vault door
         #[arg(required = true)]
         paths: Vec<String>,
     },

@@ -40,6 +40,7 @@ const ELSEWHERE: &[&str] = &[
     "docs cli",
     "docs openapi",
     "docs errors",
+    "docs limits",
     "docs actions",
     "docs config",
 ];

@@ -92,7 +92,7 @@ pub(super) fn answer(_: usize, seen: &Seen) -> Canned {
         (_, [.., "consistency"]) => CONSISTENCY.to_owned(),
         (_, [.., "export"]) => "{\"line\":1}\n{\"line\":2}\n".to_owned(),
         (_, ["whoami"]) => WHO.to_owned(),
-        (_, ["capabilities"]) => r#"{"secret/app/db":["read","update"]}"#.to_owned(),
+        (_, ["capabilities"]) => r#"{"secret/data/app/db":["read","update"]}"#.to_owned(),
         (_, ["limits"]) => LIMITS.to_owned(),
         (_, ["keyring", ..]) => KEYRING.to_owned(),
         ("DELETE", _) => "{}".to_owned(),

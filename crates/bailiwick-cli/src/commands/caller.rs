@@ -39,11 +39,26 @@ pub(crate) fn revoke_self(session: &mut Session) -> Result<(), Fail> {
 }
 
 pub(crate) fn capabilities(session: &mut Session, paths: &[String]) -> Result<(), Fail> {
-    let call = session.tenant()?.capabilities(paths);
+    let paths: Vec<String> = paths.iter().map(|path| vault_path(path)).collect();
+    let call = session.tenant()?.capabilities(&paths);
     session.show_with(&call, |capabilities, _| {
         let rows: Vec<_> = capabilities.0.into_iter().map(|(path, may)| vec![path, may.join(" ")]).collect();
         table(&["PATH", "CAPABILITIES"], &rows)
     })
+}
+
+/// A secret's path as the Vault door has it, which is what capabilities are about: `secret/app/db` is
+/// `secret/data/app/db`, and the folder `secret/app/` is `secret/metadata/app/`. What is of that form already stays.
+fn vault_path(path: &str) -> String {
+    const VERBS: &[&str] = &["data", "metadata", "delete", "undelete", "destroy", "subkeys", "config"];
+    let (mount, rest) = path.split_once('/').unwrap_or((path, ""));
+    let is_known = mount == "sys" || VERBS.contains(&rest.split('/').next().unwrap_or_default());
+    match rest {
+        _ if is_known => path.to_owned(),
+        "" => format!("{mount}/metadata/"),
+        folder if folder.ends_with('/') => format!("{mount}/metadata/{folder}"),
+        secret => format!("{mount}/data/{secret}"),
+    }
 }
 
 pub(crate) fn limits(session: &mut Session) -> Result<(), Fail> {
@@ -59,4 +74,25 @@ pub(crate) fn limits(session: &mut Session) -> Result<(), Fail> {
             .collect();
         table(&["LIMIT", "USED", "OF", "UNIT", "FROM", "WHAT"], &rows)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::vault_path;
+
+    #[test]
+    fn paths_of_secrets_are_asked_about_as_the_vault_door_has_them() {
+        for (typed, asked) in [
+            ("secret/app/db", "secret/data/app/db"),
+            ("secret/app/", "secret/metadata/app/"),
+            ("secret/", "secret/metadata/"),
+            ("secret", "secret/metadata/"),
+            ("secret/data/app/db", "secret/data/app/db"),
+            ("secret/destroy/app/db", "secret/destroy/app/db"),
+            ("secret/config", "secret/config"),
+            ("sys/mounts/kv", "sys/mounts/kv"),
+        ] {
+            assert_eq!(vault_path(typed), asked);
+        }
+    }
 }

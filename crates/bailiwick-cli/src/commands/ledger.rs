@@ -176,7 +176,7 @@ fn list(
     if session.is_json() {
         return session.json(&text);
     }
-    let page: bailiwick_types::api::Page<LedgerEntry> = serde_json::from_str(&text).map_err(|_| not_a_page())?;
+    let page: Listed = serde_json::from_str(&text).map_err(|_| not_a_page())?;
     let is_quiet = session.is_quiet();
     let rows: Vec<_> = page.items.iter().map(|entry| EntryView::of(entry).row(entry)).collect();
     if is_quiet {
@@ -184,10 +184,19 @@ fn list(
         return session.terminal.print(&indexes);
     }
     session.terminal.print(&table(HEAD, &rows))?;
-    if let Some(next) = page.next {
+    if let Some(next) = page.next.filter(|_| !page.is_complete) {
         session.terminal.note(&format!("there are more: --all, or --cursor {}", crate::output::clean(&next)));
     }
     Ok(())
+}
+
+/// A page of entries, or several joined.
+#[derive(serde::Deserialize)]
+struct Listed {
+    items: Vec<LedgerEntry>,
+    next: Option<String>,
+    #[serde(default)]
+    is_complete: bool,
 }
 
 fn not_a_page() -> Fail {

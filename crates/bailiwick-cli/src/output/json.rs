@@ -61,19 +61,22 @@ pub(crate) struct RawPage {
     pub(crate) items: Vec<Box<RawValue>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) next: Option<String>,
+    /// Ledgers say that this is all there is, and yet where to go on from, since they grow.
+    #[serde(default, skip_serializing)]
+    pub(crate) is_complete: bool,
 }
 
-/// Collects pages: `fetch` is called with each cursor in turn until there is none.
+/// Collects pages: `fetch` is called with each cursor in turn until there is none, or nothing behind it.
 pub(crate) fn merged(
     mut fetch: impl FnMut(Option<&str>) -> Result<String, ClientError>,
 ) -> Result<String, ClientError> {
-    let mut all = RawPage { items: Vec::new(), next: None };
+    let mut all = RawPage { items: Vec::new(), next: None, is_complete: false };
     let mut cursor: Option<String> = None;
     loop {
         let text = fetch(cursor.as_deref())?;
         let page: RawPage = serde_json::from_str(&text).map_err(|_| no_page())?;
         all.items.extend(page.items);
-        match page.next {
+        match page.next.filter(|_| !page.is_complete) {
             Some(next) => cursor = Some(next),
             None => return serde_json::to_string(&all).map_err(|_| no_page()),
         }
@@ -114,5 +117,15 @@ mod tests {
         });
         assert_eq!(text.unwrap(), r#"{"items":[{"z":1.0,"a":"\u0041"},{"b":2}]}"#);
         assert_eq!(asked, [None, Some("c1".to_owned())]);
+    }
+
+    #[test]
+    fn a_growing_ledger_is_read_to_its_end_once() {
+        let mut asked = 0;
+        let text = merged(|_| {
+            asked += 1;
+            Ok(format!(r#"{{"items":[{asked}],"next":"c","size":{asked},"is_complete":{}}}"#, asked == 2))
+        });
+        assert_eq!(text.unwrap(), r#"{"items":[1,2]}"#);
     }
 }
