@@ -177,6 +177,7 @@ impl Builder<'_> {
         }
         write(mount, names::LIVE, "second");
         write(names::SECOND_MOUNT, names::LIVE, "first");
+        write(&tenant.only, &tenant.only, "first");
         let tag = |path: &str, tags: Value| {
             self.change("PUT", &format!("secret-metadata/{mount}/{path}"), &json!({ "custom_metadata": tags }));
         };

@@ -1,7 +1,7 @@
 //! What the two tenants hold, and the platform.
 //!
 //! Whatever has a name has the same name on both sides ([`names`]); what has an id has different ones. Besides, each
-//! tenant has a mount, a policy and a secret whose name only it has.
+//! tenant has a mount, a policy and secrets whose name only it has.
 
 /// The names that both tenants use.
 pub mod names {
@@ -85,7 +85,8 @@ pub struct Tenant {
     pub expired: Key,
     /// The binding of `reader`.
     pub binding: String,
-    /// The name that the mount, the policy and the secret have that only this tenant has.
+    /// The name of the mount, the policy and the secrets (one in [`names::MOUNT`], one in that mount) that only this
+    /// tenant has.
     pub only: String,
 }
 

@@ -24,12 +24,14 @@ mod build;
 mod clock;
 pub mod fuzzing;
 mod holdings;
+mod observed;
 mod random;
 mod request;
 mod world;
 
 pub use clock::TestClock;
 pub use holdings::{Account, Key, Platform, Principal, Tenant, names};
+pub use observed::Operation;
 pub use random::SeededRandom;
 pub use request::{Answer, Request, hide_request_id};
 pub use world::{ANONYMOUS, Plane, Stored, World, WorldOptions};

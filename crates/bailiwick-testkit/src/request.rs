@@ -52,6 +52,14 @@ impl<'w> Request<'w> {
         self
     }
 
+    /// With this value in place of whatever the header said so far.
+    pub fn replace_header(mut self, name: &str, value: &str) -> Self {
+        if let Some(headers) = self.builder.headers_mut() {
+            headers.remove(name);
+        }
+        self.header(name, value)
+    }
+
     /// With this JSON as its body; `null` is no body.
     pub fn json(self, body: &Value) -> Self {
         match body {
@@ -95,10 +103,7 @@ impl<'w> Request<'w> {
         let server = self.world.server().clone();
         let peer = self.peer;
         async move {
-            SeededRandom::labelled(&label, async move {
-                Answer::of(server.handle(request, peer).await).await
-            })
-            .await
+            SeededRandom::labelled(&label, async move { Answer::of(server.handle(request, peer).await).await }).await
         }
     }
 }
@@ -127,9 +132,10 @@ impl Answer {
     pub(crate) async fn of(response: http::Response<bailiwick_http::Body>) -> Self {
         let (parts, body) = response.into_parts();
         let body = body.collect().await.map(|collected| collected.to_bytes().to_vec());
-        let headers = parts.headers.iter().map(|(name, value)| {
-            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
-        });
+        let headers = parts
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
         Self {
             status: parts.status.as_u16(),
             headers: headers.collect(),

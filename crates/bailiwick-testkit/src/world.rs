@@ -19,6 +19,7 @@ use tokio::runtime::Runtime;
 use crate::build::template;
 use crate::clock::TestClock;
 use crate::holdings::{Platform, Tenant};
+use crate::observed::{Observed, Operation};
 use crate::random::SeededRandom;
 use crate::request::{Answer, Request};
 
@@ -60,6 +61,7 @@ pub struct World {
 struct Running {
     server: Arc<Server>,
     store: Arc<SqliteStore>,
+    observed: Arc<Observed>,
 }
 
 /// Whose plane to look at.
@@ -69,6 +71,15 @@ pub enum Plane<'a> {
     Platform,
     /// A tenant's.
     Tenant(&'a Tenant),
+}
+
+impl Plane<'_> {
+    fn id(self) -> TenantId {
+        match self {
+            Plane::Platform => TenantId::PLATFORM,
+            Plane::Tenant(tenant) => tenant.id.parse().expect("a tenant's id"),
+        }
+    }
 }
 
 /// Everything that is stored of one plane, as the bytes that they are.
@@ -145,15 +156,16 @@ impl World {
         let small = Options { read_connections: 2, queue: 256, cache_tenants: 64, mmap_bytes: 0, ..Options::default() };
         let options = self.options.store.clone().unwrap_or(small);
         let store = SqliteStore::open(&self.database_file(), options).expect("the database opens");
+        let observed = Arc::new(Observed::new(Arc::clone(&store) as Arc<dyn Store>));
         let app = App::new(
-            Arc::clone(&store) as Arc<dyn Store>,
+            Arc::clone(&observed) as Arc<dyn Store>,
             Arc::clone(&self.clock) as _,
             Arc::clone(&self.random) as _,
             self.options.app.clone(),
         );
         let http = HttpConfig { root_key_file: Some(self.root_key_file()), ..self.options.http.clone() };
         let server = Server::new(app, http).expect("no two routes collide");
-        self.running = Some(Running { server, store });
+        self.running = Some(Running { server, store, observed });
     }
 
     /// Stops the server. What is on disk is what an orderly end leaves there.
@@ -246,12 +258,19 @@ impl World {
 
     // --- looking -----------------------------------------------------------------------------------------------------
 
+    /// What the server did with its store since the last call of this.
+    pub fn operations(&self) -> Vec<Operation> {
+        self.running().observed.take()
+    }
+
+    /// The header of a plane: all of its commits show in it.
+    pub fn header(&self, plane: Plane<'_>) -> Header {
+        self.block_on(self.store().header(plane.id())).unwrap().expect("the plane exists")
+    }
+
     /// Everything that is stored of a plane.
     pub fn stored(&self, plane: Plane<'_>) -> Stored {
-        let id = match plane {
-            Plane::Platform => TenantId::PLATFORM,
-            Plane::Tenant(tenant) => tenant.id.parse().expect("a tenant's id"),
-        };
+        let id = plane.id();
         self.block_on(async {
             let store = self.store();
             let header = store.header(id).await.unwrap().expect("the plane exists");

@@ -1,8 +1,18 @@
 //! The isolation tests of the whole product: one binary, one file for each subject.
 //!
 //! All of them go through the doors, in process; none opens a socket, sleeps, or needs anything installed.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test that cannot go on says so"
+)]
 
+mod foreign;
 mod fuzz;
+mod interference;
 mod matrix;
+mod routes;
 mod tenancy;
 mod vault;
