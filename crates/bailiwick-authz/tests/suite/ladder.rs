@@ -27,15 +27,15 @@ impl Random for Fixed {
     }
 }
 
-/// Knows one secret, and counts how often it is asked.
+/// Knows one secret, whosever it is, and counts how often it is asked.
 #[derive(Default)]
 struct Knows {
     asked: Cell<u32>,
 }
 impl SecretVerifier for Knows {
-    fn verify(&self, id: CredentialId, secret: &[u8; 32]) -> bool {
+    fn verify(&self, _: CredentialId, secret: &[u8; 32]) -> bool {
         self.asked.set(self.asked.get() + 1);
-        id == KEY && *secret == SECRET
+        *secret == SECRET
     }
 }
 

@@ -102,6 +102,12 @@ fn a_role_of_one_plane_is_nothing_on_the_other_and_an_unknown_role_is_nothing_at
             assert_eq!(ask(&authority, &with_role(ACME, PrincipalKind::Member, role), action, ACME), plain);
         }
     }
+    for action in actions_of(Plane::Tenant) {
+        let plain = principal(ACME, PrincipalKind::Member);
+        let mut lofty = plain.clone();
+        lofty.roles = vec![link("owner", ResourceKind::Platform, "platform")];
+        assert_eq!(ask(&authority, &lofty, action, ACME), ask(&authority, &plain, action, ACME), "{action}");
+    }
     for role in ["owner", "admin", "viewer"] {
         for action in actions_of(Plane::Platform) {
             let plain = ask(&authority, &principal(ACME, PrincipalKind::Operator), action, ACME);
