@@ -191,7 +191,7 @@ fn lints() -> Outcome {
 fn rust_tests() -> Outcome {
     // nextest runs the test binaries side by side; the tests are the same.
     if shell::succeeds(shell::cargo().args(["nextest", "--version"])) {
-        return shell::run(shell::cargo().args(["nextest", "run", "--workspace"]));
+        return shell::run(shell::cargo().args(["nextest", "run", "--workspace", "--no-fail-fast"]));
     }
     shell::run(shell::cargo().args(["test", "--workspace", "--all-targets"]))
 }
