@@ -9,6 +9,7 @@
 //! - `ledger_entry` is a rowid table: entries land at its end in commit order whatever tenant they are of, so a group of
 //!   commits dirties few pages. Only the small index on (tenant, index) is scattered.
 //! - `due` is an index on the tenant's row, not a table: it cannot disagree with it.
+//! - `room` is always empty: a beat fills and clears it, so that readiness needs the room that a request needs.
 //! - Counts and the ledger's edge are in the tenant's row: one row is written per tenant and group, not per commit.
 //!
 //! # Deliberately absent
@@ -70,6 +71,8 @@ CREATE TABLE ledger_subtree (
     hash BLOB NOT NULL,
     PRIMARY KEY (tenant_no, level, n)
 ) STRICT, WITHOUT ROWID;
+", "
+CREATE TABLE room (bytes BLOB NOT NULL) STRICT;
 "];
 
 /// The newest version that this build knows.

@@ -93,7 +93,12 @@ impl Ground {
 impl House {
     /// Opens what is on the ground; sealed, whatever holds its root key.
     pub(crate) fn open(ground: Arc<Ground>) -> Self {
-        let store = SqliteStore::open(&ground.database(), Options::default()).unwrap();
+        Self::open_with(ground, Options::default())
+    }
+
+    /// As [`House::open`], with settings of the store's own.
+    pub(crate) fn open_with(ground: Arc<Ground>, options: Options) -> Self {
+        let store = SqliteStore::open(&ground.database(), options).unwrap();
         let store = Tapped::over(store);
         let config = AppConfig { delete_hold_min: Duration::from_secs(3_600), ..AppConfig::default() };
         let app = App::new(Arc::clone(&store) as _, Arc::clone(&ground.clock) as _, Arc::new(SystemRandom), config);

@@ -8,7 +8,9 @@
 
 pub(crate) mod export;
 pub(crate) mod house;
+pub(crate) mod process;
 pub(crate) mod tapped;
+pub(crate) mod wire;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
