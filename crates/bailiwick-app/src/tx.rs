@@ -624,7 +624,9 @@ impl<'a, S: Scope> Tx<'a, S> {
         &mut self,
         outcome: Result<Answer<T>, AppError>,
     ) -> Result<Answer<T>, AppError> {
-        let Some(remembered) = self.remembered.take().filter(|remembered| remembered.is_allowed) else { return outcome };
+        let Some(remembered) = self.remembered.take().filter(|remembered| remembered.is_allowed) else {
+            return outcome;
+        };
         self.withdraw();
         let value = T::recalled(remembered.text.get()).ok_or_else(|| AppError::internal("a remembered answer"))?;
         self.note("idempotent_replay", "true");
