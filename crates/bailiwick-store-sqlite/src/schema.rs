@@ -23,7 +23,8 @@ use crate::error::OpenError;
 const APPLICATION_ID: i32 = 0x4257_4b31;
 
 /// One script for each version. The number of scripts that a file has seen is its `user_version`.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
 CREATE TABLE installation (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     record BLOB,
@@ -71,9 +72,11 @@ CREATE TABLE ledger_subtree (
     hash BLOB NOT NULL,
     PRIMARY KEY (tenant_no, level, n)
 ) STRICT, WITHOUT ROWID;
-", "
+",
+    "
 CREATE TABLE room (bytes BLOB NOT NULL) STRICT;
-"];
+",
+];
 
 /// The newest version that this build knows.
 pub(crate) fn newest() -> u32 {
