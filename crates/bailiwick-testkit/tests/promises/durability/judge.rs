@@ -1,5 +1,4 @@
 //! Whether answers, counts and ledgers tell the story that the clients know.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "test support")]
 
 use std::collections::{BTreeMap, BTreeSet};
 

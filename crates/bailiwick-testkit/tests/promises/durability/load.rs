@@ -1,5 +1,4 @@
 //! Clients that write unique things and remember what was acknowledged.
-#![expect(clippy::unwrap_used, reason = "test support")]
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;

@@ -187,7 +187,7 @@ fn a_disk_that_fails_to_write_refuses_loses_nothing_and_heals() {
         prlimit(process, Resource::Fsize, nothing).unwrap();
         filled.is_closed();
         filled.write(round).refused(503, "storage_unavailable");
-        prlimit(process, Resource::Fsize, before.clone()).unwrap();
+        prlimit(process, Resource::Fsize, before).unwrap();
         filled.is_whole();
     }
 }

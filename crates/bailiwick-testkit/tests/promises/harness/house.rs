@@ -72,6 +72,17 @@ impl Ground {
         }
     }
 
+    /// Another installation that is the same so far.
+    pub(crate) fn copy(&self) -> Arc<Self> {
+        let copy = Self::new();
+        copy.clock.set(bailiwick_types::Clock::now(self.clock.as_ref()));
+        copy.set_operator(self.operator().to_owned());
+        for (from, to) in [(self.database(), copy.database()), (self.key_file(), copy.key_file())] {
+            std::fs::copy(from, to).unwrap();
+        }
+        Arc::new(copy)
+    }
+
     pub(crate) fn database(&self) -> PathBuf {
         self.directory.path().join("bailiwick.db")
     }

@@ -1,5 +1,4 @@
 //! Every act that ends somebody's access, and the requests of whoever loses it.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "test support")]
 
 use serde_json::json;
 
