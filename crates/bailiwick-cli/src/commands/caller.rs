@@ -1,6 +1,6 @@
 //! The caller itself: who, with which roles, within which limits.
 
-use bailiwick_client::routes;
+use bailiwick_client::{Call, routes};
 use bailiwick_types::api::tenant::{LimitsInForce, WhoAmI};
 
 use crate::fail::Fail;
@@ -11,8 +11,13 @@ pub(crate) fn whoami(session: &mut Session) -> Result<(), Fail> {
     // Without --tenant an operator is asked about as an operator.
     let is_platform = session.globals.tenant.is_none() && session.is_operator()?;
     let call = if is_platform { routes::platform_whoami() } else { session.tenant()?.whoami() };
+    show(session, &call)
+}
+
+/// Shows who it is; quietly, only the id.
+pub(crate) fn show(session: &mut Session, call: &Call<WhoAmI>) -> Result<(), Fail> {
     let is_quiet = session.is_quiet();
-    session.show_with(&call, |who, human| if is_quiet { format!("{}\n", who.principal.id) } else { view(&who, human) })
+    session.show_with(call, |who, human| if is_quiet { format!("{}\n", who.principal.id) } else { view(&who, human) })
 }
 
 /// Also what `login` shows.

@@ -40,9 +40,7 @@ pub(crate) enum PlatformCommand {
 pub(crate) fn run(session: &mut Session, command: PlatformCommand) -> Result<(), Fail> {
     match command {
         PlatformCommand::Health => session.show_with(&routes::health(), health),
-        PlatformCommand::Whoami => {
-            session.show_with(&routes::platform_whoami(), |who, human| caller::view(&who, human))
-        }
+        PlatformCommand::Whoami => caller::show(session, &routes::platform_whoami()),
         PlatformCommand::Seal { reason } => {
             session.confirm("Seal the whole installation? Every tenant's requests will be refused.")?;
             session.done(&routes::platform_seal(&Reason { reason }), "sealed: `bailiwick unseal` brings it back")

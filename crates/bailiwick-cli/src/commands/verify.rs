@@ -63,6 +63,9 @@ pub(crate) fn run(session: &mut Session, args: &VerifyArgs) -> Result<(), Fail> 
         }
         evidence => {
             let result = evidence.check(&keys).map_err(|error| does_not_hold(&error))?;
+            if let Some(name) = evidence.contradicts(&result) {
+                return Err(does_not_hold(&format!("`{name}` is not what was signed")));
+            }
             tell(session, result, evidence.name())
         }
     }
@@ -71,7 +74,8 @@ pub(crate) fn run(session: &mut Session, args: &VerifyArgs) -> Result<(), Fail> 
 /// What a file is.
 enum Evidence {
     Export,
-    Checkpoint(String),
+    /// The note, and what the JSON around it says, if it came in some.
+    Checkpoint(String, Option<serde_json::Map<String, Value>>),
     Certificate(String),
     Inclusion(Vec<u8>),
     Consistency(Vec<u8>),
@@ -89,7 +93,7 @@ impl Evidence {
             let Ok(Value::Object(members)) = serde_json::from_str(&text) else { return Ok(Self::Export) };
             let has = |name: &str| members.contains_key(name);
             return Ok(match members.get("note").and_then(Value::as_str) {
-                Some(note) => Self::Checkpoint(note.to_owned()),
+                Some(note) => Self::Checkpoint(note.to_owned(), Some(members.clone())),
                 None if has("proof") && has("index") => Self::Inclusion(bytes),
                 None if has("proof") && has("old") => Self::Consistency(bytes),
                 None => Self::Export,
@@ -99,17 +103,24 @@ impl Evidence {
             return Ok(Self::Certificate(text));
         }
         // A signed note: text, an empty line, signatures that begin with an em dash.
-        Ok(if text.contains("\n\n\u{2014} ") { Self::Checkpoint(text) } else { Self::Export })
+        Ok(if text.contains("\n\n\u{2014} ") { Self::Checkpoint(text, None) } else { Self::Export })
     }
 
     fn name(&self) -> &'static str {
         match self {
             Self::Export => "an export",
-            Self::Checkpoint(_) => "a checkpoint",
+            Self::Checkpoint(..) => "a checkpoint",
             Self::Certificate(_) => "a deletion certificate",
             Self::Inclusion(_) => "an inclusion proof",
             Self::Consistency(_) => "a consistency proof",
         }
+    }
+
+    /// What the JSON around a signed note says otherwise than the note: whoever reads the one must not be told that the
+    /// other holds.
+    fn contradicts(&self, result: &[(&'static str, Value)]) -> Option<&'static str> {
+        let Self::Checkpoint(_, Some(said)) = self else { return None };
+        result.iter().find(|(name, value)| said.get(*name).is_some_and(|said| said != value)).map(|(name, _)| *name)
     }
 
     fn check(&self, keys: &[VerifierKey]) -> Result<Vec<(&'static str, Value)>, EvidenceError> {
@@ -117,11 +128,12 @@ impl Evidence {
         Ok(match self {
             // Handled by its own, streaming, path.
             Self::Export => Vec::new(),
-            Self::Checkpoint(note) => {
+            Self::Checkpoint(note, _) => {
                 let report = verify_checkpoint(note, keys)?;
                 vec![
                     ("origin", json!(report.checkpoint.origin)),
                     ("size", json!(report.checkpoint.size)),
+                    ("root", json!(data_encoding::BASE64.encode(&report.checkpoint.root))),
                     ("signed_by", names(&report.signers)),
                 ]
             }
@@ -244,7 +256,7 @@ fn previous(path: &Path) -> Result<String, Fail> {
     let failed = |error: std::io::Error| Fail::file(path, &error);
     let mut file = File::open(path).map_err(failed)?;
     match Evidence::read(&mut file).map_err(failed)? {
-        Evidence::Checkpoint(note) => return Ok(note),
+        Evidence::Checkpoint(note, _) => return Ok(note),
         Evidence::Export => {}
         _ => return Err(no_checkpoint(path)),
     }
