@@ -16,14 +16,17 @@ use bailiwick_types::{Code, ErrorClass, TenantId};
 use crate::app::App;
 use crate::error::AppError;
 use crate::gate::Pass;
-use crate::ledger::{ExportFormat, ExportPlan, origin};
+use crate::ledger::{ExportFormat, ExportPlan, origin, tampered};
 use crate::tx::Answer;
 
 /// A running export. Ask for pieces until there is none.
 pub struct Export {
     app: Arc<App>,
     plan: ExportPlan,
+    /// The ledger's edge when the export began.
     ledger: CompactRange,
+    /// The tree of what was handed out so far.
+    read: CompactRange,
     next: u64,
     writer: Option<ExportWriter>,
     pending: Option<Vec<u8>>,
@@ -62,6 +65,7 @@ impl App {
             app: Arc::clone(self),
             plan,
             ledger: header.ledger,
+            read: CompactRange::new(),
             next: 0,
             writer,
             pending,
@@ -134,6 +138,7 @@ impl Export {
                 }
                 (None, None) => {}
             }
+            self.read.append(stored.leaf, |_, _, _| {});
             self.next = stored.index + 1;
         }
         if piece.is_empty() {
@@ -143,6 +148,9 @@ impl Export {
     }
 
     fn finish(&mut self) -> Result<Option<Vec<u8>>, AppError> {
+        if self.read != self.ledger {
+            return Err(tampered("the export is of other entries"));
+        }
         let Some(writer) = self.writer.take() else { return Ok(None) };
         let snapshot = &self.plan.snapshot;
         let origin = origin(snapshot);

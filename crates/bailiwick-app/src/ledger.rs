@@ -6,7 +6,10 @@ use bailiwick_authz::Permit;
 use bailiwick_ledger::checkpoint::Checkpoint;
 use bailiwick_ledger::entry::Entry;
 use bailiwick_ledger::note::NoteSigner;
-use bailiwick_ledger::{CompactRange, Hash, LeafRange, consistency_ranges, inclusion_ranges, range_hash, stored_runs};
+use bailiwick_ledger::{
+    CompactRange, Hash, LeafRange, consistency_ranges, inclusion_ranges, range_hash, stored_runs, verify_consistency,
+    verify_inclusion,
+};
 use bailiwick_seal::Purpose;
 use bailiwick_store::{Header, StoredEntry};
 use bailiwick_types::action::act;
@@ -255,54 +258,84 @@ impl<S: Scope> Tx<'_, S> {
         range_hash(range, &runs).ok_or_else(|| AppError::internal("the tree is incomplete"))
     }
 
-    async fn hashes_of(&self, ranges: Vec<LeafRange>) -> Result<Vec<String>, AppError> {
+    async fn hashes_of(&self, ranges: Vec<LeafRange>) -> Result<Vec<Hash>, AppError> {
         let mut proof = Vec::with_capacity(ranges.len());
         for range in ranges {
-            proof.push(BASE64.encode(&self.hash_of(range).await?));
+            proof.push(self.hash_of(range).await?);
         }
         Ok(proof)
     }
 
-    async fn root_at(&self, size: u64) -> Result<Hash, AppError> {
-        if size == 0 {
-            return Ok(bailiwick_ledger::empty_root());
+    /// The root of the tree as it was at `size`, if what is stored agrees with the ledger's edge.
+    ///
+    /// The edge moves with every commit; leaves and subtrees lie about for years. If somebody has changed one of them, a
+    /// root that is made of them must not be signed: it would contradict a checkpoint that somebody else has kept.
+    async fn root_at(&self, edge: &CompactRange, size: u64) -> Result<Hash, AppError> {
+        if size == edge.size() {
+            return Ok(edge.root());
         }
-        self.hash_of(LeafRange { from: 0, to: size }).await
+        let root = match size {
+            0 => bailiwick_ledger::empty_root(),
+            size => self.hash_of(LeafRange { from: 0, to: size }).await?,
+        };
+        let ranges = consistency_ranges(size, edge.size()).ok_or_else(|| AppError::internal("an edge that shrank"))?;
+        verify_consistency(size, edge.size(), &self.hashes_of(ranges).await?, &root, &edge.root()).map_err(tampered)?;
+        Ok(root)
     }
 
     async fn ledger_inclusion(&self, index: u64, size: Option<u64>) -> Result<InclusionProof, AppError> {
-        let size = self.known_size(size).await?;
+        let edge = self.ledger_header().await?.ledger;
+        let size = known_size(&edge, size)?;
         let ranges = inclusion_ranges(index, size)
             .ok_or_else(|| AppError::invalid(format!("`index` must be below the size, {size}")))?;
         let leaf = self.app.store.leaves(self.snapshot.tenant, index, index + 1).await?;
         let leaf = leaf.first().ok_or_else(AppError::not_found)?;
         let proof = self.hashes_of(ranges).await?;
-        let checkpoint = self.sign_root(size, self.root_at(size).await?)?;
-        Ok(InclusionProof { index, size, leaf: BASE64.encode(leaf), proof, checkpoint: checkpoint.note })
+        let root = self.root_at(&edge, size).await?;
+        verify_inclusion(leaf, index, size, &proof, &root).map_err(tampered)?;
+        let checkpoint = self.sign_root(size, root)?;
+        Ok(InclusionProof { index, size, leaf: BASE64.encode(leaf), proof: texts(&proof), checkpoint: checkpoint.note })
     }
 
     async fn ledger_consistency(&self, old: u64, new: Option<u64>) -> Result<ConsistencyProof, AppError> {
-        let new = self.known_size(new).await?;
+        let edge = self.ledger_header().await?.ledger;
+        let new = known_size(&edge, new)?;
         let ranges = consistency_ranges(old, new)
             .ok_or_else(|| AppError::invalid(format!("`old` must be between 1 and the newer size, {new}")))?;
         let proof = self.hashes_of(ranges).await?;
-        let old_root = BASE64.encode(&self.root_at(old).await?);
-        let checkpoint = self.sign_root(new, self.root_at(new).await?)?;
-        Ok(ConsistencyProof { old, new, old_root, proof, checkpoint: checkpoint.note })
-    }
-
-    async fn known_size(&self, wanted: Option<u64>) -> Result<u64, AppError> {
-        let size = self.ledger_header().await?.ledger.size();
-        match wanted {
-            Some(wanted) if wanted > size => Err(AppError::invalid(format!("the ledger has {size} entries"))),
-            Some(wanted) => Ok(wanted),
-            None => Ok(size),
-        }
+        let (old_root, root) = (self.root_at(&edge, old).await?, self.root_at(&edge, new).await?);
+        verify_consistency(old, new, &proof, &old_root, &root).map_err(tampered)?;
+        let checkpoint = self.sign_root(new, root)?;
+        Ok(ConsistencyProof {
+            old,
+            new,
+            old_root: BASE64.encode(&old_root),
+            proof: texts(&proof),
+            checkpoint: checkpoint.note,
+        })
     }
 
     /// What an export needs from here on; its own entry is committed first, and is in it.
     fn export(&self, format: ExportFormat) -> ExportPlan {
         ExportPlan { snapshot: std::sync::Arc::clone(&self.snapshot), format }
+    }
+}
+
+fn texts(proof: &[Hash]) -> Vec<String> {
+    proof.iter().map(|hash| BASE64.encode(hash)).collect()
+}
+
+/// Leaves or subtrees are not those that the ledger's edge was made of.
+pub(crate) fn tampered(why: impl std::fmt::Display) -> AppError {
+    AppError::internal(format_args!("the stored tree contradicts the ledger's edge: {why}"))
+}
+
+fn known_size(edge: &CompactRange, wanted: Option<u64>) -> Result<u64, AppError> {
+    let size = edge.size();
+    match wanted {
+        Some(wanted) if wanted > size => Err(AppError::invalid(format!("the ledger has {size} entries"))),
+        Some(wanted) => Ok(wanted),
+        None => Ok(size),
     }
 }
 
