@@ -73,14 +73,6 @@ impl Store for FaultyStore {
         self.inner.engine()
     }
 
-    async fn installation(&self) -> Result<Option<Vec<u8>>, StoreError> {
-        self.up()?.installation().await
-    }
-
-    async fn put_installation(&self, expected: Option<&[u8]>, record: &[u8]) -> Result<(), CommitError> {
-        self.up()?.put_installation(expected, record).await
-    }
-
     async fn header(&self, tenant: TenantId) -> Result<Option<Header>, StoreError> {
         self.up()?.header(tenant).await
     }

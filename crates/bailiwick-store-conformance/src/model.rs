@@ -51,7 +51,6 @@ pub enum Bug {
     ForeignRecordFound,
     PlatformListed,
     SlugsByCreation,
-    InstallationOverwritten,
     LastCommitLostOnClose,
     MalformedApplied,
     VersionMayStand,
@@ -68,7 +67,6 @@ struct Tenant {
 
 #[derive(Debug, Default)]
 struct State {
-    installation: Option<Vec<u8>>,
     tenants: BTreeMap<TenantId, Tenant>,
     last: Option<(TenantId, Tenant)>,
 }
@@ -290,19 +288,6 @@ impl Model {
 impl Store for Model {
     fn engine(&self) -> &'static str {
         "model"
-    }
-
-    async fn installation(&self) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.state().installation.clone())
-    }
-
-    async fn put_installation(&self, expected: Option<&[u8]>, record: &[u8]) -> Result<(), CommitError> {
-        let mut state = self.state();
-        if state.installation.as_deref() != expected && !self.has(Bug::InstallationOverwritten) {
-            return Err(CommitError::Conflict { space: None });
-        }
-        state.installation = Some(record.to_vec());
-        Ok(())
     }
 
     async fn header(&self, tenant: TenantId) -> Result<Option<Header>, StoreError> {

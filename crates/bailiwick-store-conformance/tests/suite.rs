@@ -48,7 +48,6 @@ const NOTICED: &[(Bug, &str)] = &[
     (Bug::ForeignRecordFound, "tenancy::what_one_has_the_other_lacks"),
     (Bug::PlatformListed, "tenants::the_platform_is_neither_listed_nor_counted"),
     (Bug::SlugsByCreation, "tenants::headers_come_in_order_of_slugs_and_in_pages"),
-    (Bug::InstallationOverwritten, "installation::it_is_replaced_only_if_it_is_what_was_expected"),
     (Bug::LastCommitLostOnClose, "reopening::versions_and_epochs_go_on"),
     (Bug::MalformedApplied, "commits::a_malformed_commit_is_refused"),
     (Bug::VersionMayStand, "commits::a_version_must_grow"),

@@ -192,15 +192,6 @@ impl Store for SqliteStore {
         "sqlite"
     }
 
-    async fn installation(&self) -> Result<Option<Vec<u8>>, StoreError> {
-        self.pool.read(|conn, _| read::installation(conn))
-    }
-
-    async fn put_installation(&self, expected: Option<&[u8]>, record: &[u8]) -> Result<(), CommitError> {
-        let request = Request::Install { expected: expected.map(<[u8]>::to_vec), record: record.to_vec() };
-        self.ask(request).await.map(drop)
-    }
-
     async fn header(&self, tenant: TenantId) -> Result<Option<Header>, StoreError> {
         self.pool.read(|conn, numbers| read::header(conn, numbers, tenant))
     }

@@ -39,8 +39,7 @@ const LEAVES: &str = "SELECT leaf FROM ledger_entry WHERE tenant_no = ?1 AND idx
 const SUBTREES: &str = "SELECT hash FROM ledger_subtree \
     WHERE tenant_no = ?1 AND level = ?2 AND n >= ?3 AND n < ?4 ORDER BY n";
 const DUE: &str = "SELECT wake, id FROM tenant WHERE wake <= ?1 ORDER BY wake LIMIT ?2";
-const INSTALLATION: &str = "SELECT record FROM installation WHERE one = 1";
-const BEAT: &str = "SELECT beat FROM installation WHERE one = 1";
+const BEAT: &str = "SELECT beat FROM pulse WHERE one = 1";
 
 /// What is stored cannot be what was written.
 pub(crate) fn damaged<T>(what: &str) -> Result<T, StoreError> {
@@ -84,12 +83,8 @@ pub(crate) fn number(conn: &Connection, numbers: &Numbers, tenant: TenantId) -> 
     Ok(no)
 }
 
-pub(crate) fn installation(conn: &Connection) -> Read<Option<Vec<u8>>> {
-    Ok(Ok(one::<Option<Vec<u8>>>(conn, INSTALLATION, [])?.flatten()))
-}
-
 pub(crate) fn beat(conn: &Connection) -> Read<i64> {
-    Ok(one(conn, BEAT, [])?.map_or_else(|| damaged("the installation's row is gone"), Ok))
+    Ok(one(conn, BEAT, [])?.map_or_else(|| damaged("the row that shows that writes work is gone"), Ok))
 }
 
 fn header_of(row: &Row<'_>) -> Read<Header> {
@@ -322,7 +317,6 @@ mod tests {
             LEAVES,
             SUBTREES,
             DUE,
-            INSTALLATION,
             BEAT,
         ];
         for sql in statements {

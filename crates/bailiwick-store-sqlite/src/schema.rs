@@ -76,6 +76,10 @@ CREATE TABLE ledger_subtree (
     "
 CREATE TABLE room (bytes BLOB NOT NULL) STRICT;
 ",
+    "
+ALTER TABLE installation DROP COLUMN record;
+ALTER TABLE installation RENAME TO pulse;
+",
 ];
 
 /// The newest version that this build knows.

@@ -21,8 +21,8 @@ use std::time::Duration;
 
 use bailiwick_store::{Commit, CommitError, Committed};
 use bailiwick_types::TenantId;
+use rusqlite::Connection;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, params};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::{Fail, Fault};
@@ -41,8 +41,7 @@ const CHECKPOINT_OVERDUE: i64 = 64;
 /// How long that moment is.
 const CHECKPOINT_WAIT: Duration = Duration::from_millis(50);
 
-const INSTALL: &str = "UPDATE installation SET record = ?1 WHERE one = 1 AND record IS ?2";
-const BEAT: &str = "UPDATE installation SET beat = beat + 1 WHERE one = 1 RETURNING beat";
+const BEAT: &str = "UPDATE pulse SET beat = beat + 1 WHERE one = 1 RETURNING beat";
 /// A beat that only changed a number would find room on a disk that has none for any request. This takes more pages than
 /// the entry of a read does, and gives them back: to those who come next, as the file does not shrink.
 const ROOM: [&str; 2] = ["INSERT INTO room (bytes) VALUES (zeroblob(32768))", "DELETE FROM room"];
@@ -51,10 +50,6 @@ const ROOM: [&str; 2] = ["INSERT INTO room (bytes) VALUES (zeroblob(32768))", "D
 #[derive(Debug)]
 pub(crate) enum Request {
     Commit(Commit),
-    Install {
-        expected: Option<Vec<u8>>,
-        record: Vec<u8>,
-    },
     /// One step of an erasure, from this ledger index on.
     Erase {
         tenant: TenantId,
@@ -73,7 +68,6 @@ impl Request {
                     part.writes.iter().filter_map(|write| write.value.as_ref()).map(|(_, sealed)| sealed.len());
                 writes.chain(part.entries.iter().map(|entry| entry.sealed.len())).fold(sum, usize::saturating_add)
             }),
-            Self::Install { record, .. } => record.len(),
             Self::Erase { .. } => GROUP_BYTES_MAX / 8,
             Self::Beat => 0,
         }
@@ -84,7 +78,6 @@ impl Request {
 #[derive(Debug)]
 pub(crate) enum Answer {
     Committed(Committed),
-    Installed,
     Erased { next: Option<u64> },
     Beat(i64),
 }
@@ -293,7 +286,6 @@ impl Writer {
 fn perform(conn: &Connection, heads: &mut Heads, request: &Request) -> rusqlite::Result<Result<Answer, CommitError>> {
     let done = match request {
         Request::Commit(commit) => apply::commit(conn, heads, commit).map(Answer::Committed),
-        Request::Install { expected, record } => install(conn, expected.as_deref(), record),
         Request::Erase { tenant, from } => erase::step(conn, heads, *tenant, *from).map(|next| Answer::Erased { next }),
         Request::Beat => beat(conn),
     };
@@ -301,13 +293,6 @@ fn perform(conn: &Connection, heads: &mut Heads, request: &Request) -> rusqlite:
         Ok(answer) => Ok(Ok(answer)),
         Err(Fail::Refused(refusal)) => Ok(Err(refusal)),
         Err(Fail::Statement(error)) => Err(error),
-    }
-}
-
-fn install(conn: &Connection, expected: Option<&[u8]>, record: &[u8]) -> Result<Answer, Fail> {
-    match conn.prepare_cached(INSTALL)?.execute(params![record, expected])? {
-        0 => Err(CommitError::Conflict { space: None }.into()),
-        _ => Ok(Answer::Installed),
     }
 }
 

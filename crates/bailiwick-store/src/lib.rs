@@ -36,15 +36,6 @@ pub trait Store: Send + Sync + 'static {
     /// The engine, for people: `sqlite`, `postgres`.
     fn engine(&self) -> &'static str;
 
-    /// The installation's own record (who holds the root key, and how), or `None` before initialisation.
-    async fn installation(&self) -> Result<Option<Vec<u8>>, StoreError>;
-
-    /// Replaces the installation's record if it still equals `expected` (`None`: is absent). Durable on return.
-    ///
-    /// # Errors
-    /// [`CommitError::Conflict`] if it does not.
-    async fn put_installation(&self, expected: Option<&[u8]>, record: &[u8]) -> Result<(), CommitError>;
-
     /// A tenant's header.
     async fn header(&self, tenant: TenantId) -> Result<Option<Header>, StoreError>;
 

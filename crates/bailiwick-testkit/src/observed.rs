@@ -56,16 +56,6 @@ impl Store for Observed {
         self.inner.engine()
     }
 
-    async fn installation(&self) -> Result<Option<Vec<u8>>, StoreError> {
-        self.note(&[], "installation".to_owned());
-        self.inner.installation().await
-    }
-
-    async fn put_installation(&self, expected: Option<&[u8]>, record: &[u8]) -> Result<(), CommitError> {
-        self.note(&[], "put_installation".to_owned());
-        self.inner.put_installation(expected, record).await
-    }
-
     async fn header(&self, tenant: TenantId) -> Result<Option<Header>, StoreError> {
         self.note(&[tenant], "header".to_owned());
         self.inner.header(tenant).await

@@ -4,8 +4,8 @@ mod children;
 mod commits;
 mod concurrency;
 mod erasure;
+mod health;
 mod history;
-mod installation;
 mod ledger;
 mod records;
 mod reopening;
@@ -53,10 +53,7 @@ macro_rules! table {
 /// All cases.
 pub fn cases() -> Vec<Case> {
     table! {
-        once installation::it_is_absent_until_it_is_put;
-        once installation::it_is_replaced_only_if_it_is_what_was_expected;
-        once installation::one_of_many_wins;
-        once installation::an_idle_store_is_well;
+        once health::an_idle_store_is_well;
 
         once tenants::a_new_tenant_is_empty_and_at_epoch_one;
         once tenants::a_creation_may_bring_records_and_entries;

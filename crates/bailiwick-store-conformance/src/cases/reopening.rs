@@ -10,7 +10,6 @@ use crate::world::THIRD;
 pub(super) async fn everything_is_found_again(world: World) {
     world.furnish().await;
     let (a, b) = (world.a.id, world.b.id);
-    world.store.put_installation(None, b"installation").await.unwrap();
     world.ok(create(TenantId::PLATFORM, "platform").entry("born").commit()).await;
     world.ok(create(THIRD.id, THIRD.slug).state(4).wake(Wake::At(time(9))).commit()).await;
     for n in 0..=255u8 {
@@ -32,7 +31,6 @@ pub(super) async fn everything_is_found_again(world: World) {
     for (tenant, before) in tenants.into_iter().zip(before) {
         assert_eq!(world.dump(tenant).await, before);
     }
-    assert_eq!(world.store.installation().await.unwrap().as_deref(), Some(&b"installation"[..]));
     assert_eq!(world.store.subtrees(a, 1, 0, 1).await.unwrap(), subtree);
     assert_eq!(world.store.due(time(9), 10).await.unwrap(), due);
     assert_eq!(world.store.totals().await.unwrap(), totals);

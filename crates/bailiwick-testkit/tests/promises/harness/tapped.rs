@@ -85,14 +85,6 @@ impl Store for Tapped {
         self.inner.engine()
     }
 
-    async fn installation(&self) -> Result<Option<Vec<u8>>, StoreError> {
-        self.inner.installation().await
-    }
-
-    async fn put_installation(&self, expected: Option<&[u8]>, record: &[u8]) -> Result<(), CommitError> {
-        self.inner.put_installation(expected, record).await
-    }
-
     async fn header(&self, tenant: TenantId) -> Result<Option<Header>, StoreError> {
         let header = self.inner.header(tenant).await;
         self.after_header.pass().await;
