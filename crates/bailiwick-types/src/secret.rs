@@ -34,6 +34,15 @@ impl<T: Zeroize> fmt::Debug for Secret<T> {
     }
 }
 
+/// Stands in the `Debug` of the API's shapes for what is a secret: these must hold it in plain, being what is sent.
+pub(crate) struct Unseen;
+
+impl fmt::Debug for Unseen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<secret>")
+    }
+}
+
 impl<T: Zeroize> From<T> for Secret<T> {
     fn from(value: T) -> Self {
         Self(value)

@@ -1,9 +1,11 @@
 //! Members, accounts and their credentials.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::secret::Unseen;
 use crate::{AccountId, CredentialId, MemberId, Timestamp};
 
 /// Labels: names and values that policy can see as tags.
@@ -219,10 +221,16 @@ pub struct RotateCredential {
 
 /// A freshly issued credential. The text is shown this once. It is kept nowhere, unless the request had an
 /// `Idempotency-Key`: then it is kept sealed for 24 hours, for a repetition of that very request.
-#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct IssuedKey {
     /// The key without its secret.
     pub key: Credential,
     /// The credential itself.
     pub credential: String,
+}
+
+impl fmt::Debug for IssuedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IssuedKey").field("key", &self.key).field("credential", &Unseen).finish()
+    }
 }

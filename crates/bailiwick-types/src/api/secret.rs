@@ -1,10 +1,12 @@
 //! Mounts and secrets (KV version 2 semantics).
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::secret::Unseen;
 use crate::{MountId, MountName, Timestamp};
 
 /// A mounted secret engine.
@@ -73,7 +75,7 @@ pub struct UpdateMount {
 }
 
 /// A version of a secret, revealed.
-#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RevealedSecret {
     /// The value.
     pub data: Map<String, Value>,
@@ -82,6 +84,12 @@ pub struct RevealedSecret {
     /// The names and values that people gave the secret.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub custom_metadata: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for RevealedSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RevealedSecret").field("version", &self.version).field("custom_metadata", &self.custom_metadata).field("data", &Unseen).finish()
+    }
 }
 
 /// About one version.
@@ -99,7 +107,7 @@ pub struct VersionInfo {
 }
 
 /// A new version.
-#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WriteSecret {
     /// The value: a JSON object.
@@ -107,6 +115,12 @@ pub struct WriteSecret {
     /// The version that it must replace; 0: there must be none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cas: Option<u64>,
+}
+
+impl fmt::Debug for WriteSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WriteSecret").field("cas", &self.cas).field("data", &Unseen).finish()
+    }
 }
 
 /// Which versions.
