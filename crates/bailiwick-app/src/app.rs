@@ -15,7 +15,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use bailiwick_authz::{
     Authority, CompiledPolicy, CredentialFacts, Layer, OperatorScope, PrincipalFacts, PrincipalKind, RoleLink,
-    TenantScope, Verified, authenticate, compile_policy,
+    TenantScope, Verified, authenticate, restore_policy,
 };
 use bailiwick_ledger::Hash;
 use bailiwick_ledger::note::VerifierKey;
@@ -52,6 +52,10 @@ pub struct AppConfig {
     pub limits: Limits,
     /// How many tenants' keys and policies are kept in memory at most.
     pub tenants_cached_max: usize,
+    /// After how many of its ledger's entries a plane gets new data keys. Every seal is of an entry or of one of the few
+    /// records that are written with it, so this bounds the seals of one key: random nonces of 96 bits are good for 2^32
+    /// of them (NIST SP 800-38D, 8.3).
+    pub rotate_data_every: u64,
 }
 
 impl Default for AppConfig {
@@ -61,6 +65,7 @@ impl Default for AppConfig {
             delete_hold_default: Duration::from_secs(7 * 24 * 3_600),
             limits: Limits::default(),
             tenants_cached_max: 20_000,
+            rotate_data_every: 1 << 28,
         }
     }
 }
@@ -74,6 +79,7 @@ pub struct App {
     pub(crate) unsealed: ArcSwapOption<Unsealed>,
     pub(crate) unsealing: Mutex<UnsealProgress>,
     pub(crate) hashing: tokio::sync::Semaphore,
+    compiling: tokio::sync::Semaphore,
     pub(crate) started: Timestamp,
     snapshots: Cache<TenantId, Arc<Snapshot>>,
     gates: Cache<TenantId, Arc<Gate>>,
@@ -133,6 +139,9 @@ pub trait PlatformUseCase: Send + Sync {
 /// How often an admission is repeated when state moves under it before the caller is told to try again.
 const ATTEMPTS_MAX: usize = 64;
 
+/// How many policy documents are compiled at a time.
+const COMPILING_MAX: usize = 2;
+
 /// A credential that was verified, and what it was verified against.
 pub(crate) struct Admitted {
     pub(crate) snapshot: Arc<Snapshot>,
@@ -153,6 +162,7 @@ impl App {
             unsealed: ArcSwapOption::empty(),
             unsealing: Mutex::new(UnsealProgress::default()),
             hashing: tokio::sync::Semaphore::new(1),
+            compiling: tokio::sync::Semaphore::new(COMPILING_MAX),
             started,
             snapshots: Cache::new(cached),
             gates: Cache::new(cached),
@@ -476,7 +486,7 @@ impl App {
             revoked,
             networks: record.networks,
         };
-        let known = Arc::new(KnownCredential::new(facts, record.verifier, principal));
+        let known = Arc::new(KnownCredential::new(facts, record.created, record.verifier, principal));
         snapshot.credentials.insert(id, Arc::clone(&known));
         Ok(Some(known))
     }
@@ -571,7 +581,7 @@ impl App {
             } else {
                 self.compiled_policies(snapshot, Layer::Tenant).await?
             };
-            Ok::<_, AppError>(Arc::new(Authority::new(&guardrails, &policies)))
+            Ok::<_, AppError>(Arc::new(Authority::new(&guardrails, &policies).bound_to(snapshot.tenant)))
         });
         Ok(Arc::clone(built.await?))
     }
@@ -591,6 +601,7 @@ impl App {
     ) -> Result<Vec<Arc<CompiledPolicy>>, AppError> {
         const PAGE: usize = 1_000;
         let mut compiled = Vec::new();
+        let mut missing = Vec::new();
         let mut after: Option<Vec<u8>> = None;
         loop {
             let page = self.store.records(snapshot.tenant, Space::Policy, b"", after.as_deref(), PAGE).await?;
@@ -605,17 +616,38 @@ impl App {
                     continue;
                 }
                 let stored = snapshot.open::<PolicyRecord>(&key, record.version, &record.sealed)?;
-                // A stored policy that does not compile (a schema change) must not be left out: a forbid could be in it.
-                let policy = compile_policy(layer, &stored.name, &stored.text).map_err(|_| {
-                    AppError::internal(format_args!("stored policy `{}` does not compile", stored.name))
-                })?;
-                self.compiled.insert(cache_key, Arc::clone(&policy));
-                compiled.push(policy);
+                missing.push((cache_key, stored));
             }
             if is_last {
-                return Ok(compiled);
+                break;
             }
         }
+        if missing.is_empty() {
+            return Ok(compiled);
+        }
+        let restored = self.aside(move || {
+            let restore = |(cache_key, stored): (_, PolicyRecord)| {
+                // What does not compile (a schema change) must not be left out: a forbid could be in it.
+                restore_policy(layer, &stored.name, &stored.text)
+                    .map(|policy| (cache_key, policy))
+                    .map_err(|_| AppError::internal(format_args!("stored policy `{}` does not compile", stored.name)))
+            };
+            missing.into_iter().map(restore).collect::<Result<Vec<_>, _>>()
+        });
+        for (cache_key, policy) in restored.await?? {
+            self.compiled.insert(cache_key, Arc::clone(&policy));
+            compiled.push(policy);
+        }
+        Ok(compiled)
+    }
+
+    /// Does what takes the CPU for milliseconds where no request waits for it but those that asked, a few at a time.
+    pub(crate) async fn aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, AppError> {
+        let _turn = self.compiling.acquire().await.map_err(AppError::internal)?;
+        tokio::task::spawn_blocking(work).await.map_err(AppError::internal)
     }
 
     /// The keys that verify a plane's checkpoints: its own, then the installation's.

@@ -9,7 +9,10 @@ use std::sync::Arc;
 
 use bailiwick_ledger::CompactRange;
 use bailiwick_ledger::entry::{Actor, ActorKind, Decision, Entry, EntryResource, V1, salt};
-use bailiwick_seal::{InstallationRecord, Keyring, PassphraseParams, Provider, RootKey, SealError, ShareLabel};
+use bailiwick_ledger::note::VerifierKey;
+use bailiwick_seal::{
+    InstallationRecord, Keyring, LedgerSigner, PassphraseParams, Provider, RootKey, SealError, ShareLabel,
+};
 use bailiwick_store::{Commit, CommitError, Counts, Expect, Header, HeaderChange, Part};
 use bailiwick_types::action::act;
 use bailiwick_types::api::Done;
@@ -341,7 +344,7 @@ impl App {
     async fn install(&self, root: RootKey, record: InstallationRecord) -> Result<(), AppError> {
         let previous = record.previous_root(&root)?;
         let is_rotating = previous.is_some();
-        let signer = root.installation_signer(record.installation(), &record.installation().to_string())?;
+        let signer = installation_signer(&root, &record)?;
         self.forget_all();
         self.unsealed.store(Some(Arc::new(Unsealed { record, root, previous, signer })));
         if is_rotating {
@@ -416,6 +419,16 @@ impl App {
     }
 }
 
+/// What signs for the installation. Its name is the installation's id.
+fn installation_signer(root: &RootKey, record: &InstallationRecord) -> Result<LedgerSigner, AppError> {
+    Ok(root.installation_signer(record.installation(), &record.installation().to_string())?)
+}
+
+/// The key that verifies a signer's signatures, in C2SP's `signed-note` form.
+fn verifier_key(signer: &LedgerSigner) -> Result<String, AppError> {
+    Ok(VerifierKey::of(signer).map_err(AppError::internal)?.to_string())
+}
+
 fn already_initialized() -> AppError {
     AppError::with_detail(Code::WrongState, "the installation is initialised already")
 }
@@ -453,6 +466,8 @@ impl PlatformUseCase for RotateRoot {
         let version = rotating.root_version();
         tx.note("provider", input.provider.as_str());
         tx.note("version", version.to_string());
+        let installation_key = verifier_key(&installation_signer(&new.root, &rotating)?)?;
+        tx.note("installation_key", installation_key.as_str());
         let header = app.store.header(TenantId::PLATFORM).await?.ok_or_else(AppError::not_found)?;
         let mut meta = TenantMeta::from_bytes(&header.meta)?;
         meta.installation = Some(rotating.clone());
@@ -461,7 +476,7 @@ impl PlatformUseCase for RotateRoot {
         // With this epoch no tenant can be made under the old root key any more.
         tx.bump_epoch();
         let tenants = app.store.totals().await?.by_state.iter().map(|(_, count)| count).sum();
-        let answer = tx.commit(permit, RotatedRootKey { version, tenants, shares }).await?;
+        let answer = tx.commit(permit, RotatedRootKey { version, tenants, installation_key, shares }).await?;
         // From here on the new root key opens the installation, and its record keeps the old one sealed under it until
         // every keyring is rewrapped: what is cut off now is finished by the next unsealing. The answer must go out
         // whatever happens, since it alone holds the shares.

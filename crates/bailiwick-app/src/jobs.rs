@@ -1,4 +1,5 @@
-//! What the server does by itself, one tenant at a time: shredding what was deleted, and forgetting old answers.
+//! What the server does by itself, one tenant at a time: shredding what was deleted, new data keys before the old ones
+//! have sealed too much, and forgetting old answers.
 //!
 //! The store's wake-up list says which tenants have something to do; what that is, and whether it may be done, is
 //! decided from the tenant's own state when it is done.
@@ -12,6 +13,7 @@ use std::time::Duration;
 use bailiwick_ledger::certificate::{DeletionCertificate, DestroyedKey};
 use bailiwick_ledger::checkpoint::Checkpoint;
 use bailiwick_ledger::note::NoteSigner;
+use bailiwick_seal::Purpose;
 use bailiwick_store::{Commit, CommitError, Expect, Header, HeaderChange, Part, Space, Wake, Write};
 use bailiwick_types::action::act;
 use bailiwick_types::{ActionType, TenantId, Timestamp};
@@ -30,6 +32,7 @@ pub(crate) const IDEMPOTENCY_KEPT: Duration = Duration::from_secs(24 * 3_600);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum JobKind {
     ShredTenant,
+    RotateDataKeys,
     ForgetAnswers,
 }
 
@@ -67,11 +70,15 @@ impl App {
         let kind = match state.phase {
             Phase::Deleted => JobKind::ShredTenant,
             Phase::Deleting if is_due => JobKind::ShredTenant,
+            _ if !state.is_sealed && self.wants_new_keys(header.ledger.size(), meta.rotated_at) => {
+                JobKind::RotateDataKeys
+            }
             _ => JobKind::ForgetAnswers,
         };
         let scope = JobScope { kind, tenant };
         match scope.kind {
             JobKind::ShredTenant => self.shred(&scope).await,
+            JobKind::RotateDataKeys => self.rotate_data_keys(&scope, &header, meta).await,
             JobKind::ForgetAnswers => self.forget_answers(&scope, &meta, now).await,
         }
     }
@@ -167,6 +174,53 @@ impl App {
         let own = platform.keyring()?.ledger_signer(&crate::ledger::origin(&platform))?;
         let signers: [&dyn NoteSigner; 2] = [&own, &unsealed.signer];
         certificate.sign(&signers).map_err(AppError::internal)
+    }
+
+    fn wants_new_keys(&self, size: u64, rotated_at: u64) -> bool {
+        size.saturating_sub(rotated_at) >= self.config.rotate_data_every
+    }
+
+    /// Asks for new data keys when an entry at `index` was the last that the old ones should have sealed. Best effort:
+    /// the limit leaves room for many such chances.
+    pub(crate) async fn note_sealed(&self, tenant: TenantId, index: u64) {
+        if index == 0 || index.checked_rem(self.config.rotate_data_every) != Some(0) {
+            return;
+        }
+        let change = HeaderChange { wake: Some(Wake::By(self.now())), ..HeaderChange::default() };
+        if let Err(error) = self.change_header(tenant, change).await {
+            tracing::warn!(%tenant, %error, "new data keys could not be asked for");
+        }
+    }
+
+    /// Gives a plane new data keys. What the old ones sealed still opens. The wake-up stays, for what else is due.
+    async fn rotate_data_keys(&self, scope: &JobScope, header: &Header, mut meta: TenantMeta) -> Result<(), AppError> {
+        let unsealed = self.unsealed()?;
+        let Some(snapshot) = self.snapshot(scope.tenant).await? else { return Ok(()) };
+        let mut record = meta.keyring.take().ok_or_else(|| AppError::internal("a tenant has no keys"))?;
+        let (root, installation) = (unsealed.root_of(&record)?, unsealed.record.installation());
+        for purpose in [Purpose::Records, Purpose::Ledger] {
+            let random = self.random.as_ref();
+            record = record.rotate_data(root, installation, scope.tenant, purpose, self.now(), random)?;
+        }
+        meta.keyring = Some(record);
+        meta.rotated_at = header.ledger.size();
+        let mut entry = self.system_entry(scope.tenant, act::KeyringRotate::ACTION, "Keyring", "keyring");
+        entry.detail.insert("purpose".to_owned(), "records, ledger".to_owned());
+        entry.detail.insert("reason".to_owned(), "the ledger has grown".to_owned());
+        let part = Part {
+            tenant: scope.tenant,
+            expect: Expect::Epoch(header.epoch),
+            header: HeaderChange {
+                bump_epoch: true,
+                meta: Some((header.meta_version, meta.to_bytes()?)),
+                ..HeaderChange::default()
+            },
+            writes: Vec::new(),
+            entries: vec![seal_entry(self, &snapshot, &entry)?],
+        };
+        self.store.commit(Commit { parts: vec![part], guards: Vec::new() }).await?;
+        self.forget(scope.tenant);
+        Ok(())
     }
 
     async fn change_header(&self, tenant: TenantId, change: HeaderChange) -> Result<(), AppError> {

@@ -2,7 +2,7 @@
 //!
 //! INV-OPERATOR-1: the last enabled `operator-admin` cannot be taken away.
 
-use bailiwick_authz::{Layer, Permit, compile_policy};
+use bailiwick_authz::{Layer, Permit};
 use bailiwick_types::action::act;
 use bailiwick_types::api::identity::{Credential, IssueCredential, IssuedKey};
 use bailiwick_types::api::platform::{CreateOperator, Operator, UpdateOperator};
@@ -14,7 +14,7 @@ use crate::accounts::check_precondition;
 use crate::app::PlatformUseCase;
 use crate::error::AppError;
 use crate::page::PageRequest;
-use crate::policies::{PutChecked, operator_role, policy_resource, show_policy};
+use crate::policies::{PutChecked, compile, operator_role, policy_resource, show_policy};
 use crate::records::{OperatorRecord, PolicyRecord, Stored};
 use crate::tenants::platform;
 use crate::tx::{Answer, Located, PlatformTx};
@@ -267,7 +267,7 @@ impl PlatformUseCase for PutGuardrail {
         let before = tx.load_if_any(&permit, found)?.map(|(version, _)| version);
         let (most, now) = (tx.limit(Limit::PolicyBytes), tx.now());
         let put = PutChecked { layer: Layer::Guardrail, most, now, before, name: &self.name, input: &self.input };
-        let (record, compiled) = put.check(self.if_match, self.must_be_new)?;
+        let (record, compiled) = put.check(tx.app, self.if_match, self.must_be_new).await?;
         let version = before.unwrap_or(0) + 1;
         if self.input.dry_run {
             tx.note("dry_run", "true");
@@ -312,7 +312,7 @@ impl PlatformUseCase for ShowGuardrail {
         let found = tx.locate::<PolicyRecord>(self.name.as_str().as_bytes(), |_| resource).await?;
         let permit = tx.authorize::<act::GuardrailShow>(found.resource()).await?;
         let (version, record) = tx.load(&permit, found)?;
-        let compiled = compile_policy(Layer::Guardrail, &record.name, &record.text).ok();
+        let compiled = compile(tx.app, Layer::Guardrail, &record.name, &record.text, u64::MAX).await.ok();
         tx.etag(version);
         tx.commit(permit, show_policy(version, record, compiled.as_deref())).await
     }

@@ -19,7 +19,7 @@ use bailiwick_types::{
 };
 
 use crate::accounts::check_precondition;
-use crate::app::UseCase;
+use crate::app::{App, UseCase};
 use crate::error::AppError;
 use crate::page::PageRequest;
 use crate::records::{BindingRecord, PolicyRecord, Stored, principal_key};
@@ -140,7 +140,11 @@ impl TenantTx<'_> {
 }
 
 /// Lists the roles that a tenant can give.
-pub struct ListRoles;
+#[derive(Debug, Default)]
+pub struct ListRoles {
+    /// Which page.
+    pub page: PageRequest,
+}
 
 impl UseCase for ListRoles {
     type Action = act::RoleList;
@@ -148,8 +152,17 @@ impl UseCase for ListRoles {
     async fn run(&self, tx: &mut TenantTx<'_>) -> Result<Answer<Page<ApiRole>>, AppError> {
         let tenant = tx.tenant_resource();
         let permit = tx.authorize::<act::RoleList>(&tenant).await?;
-        let items = roles().iter().filter(|role| role.plane == Plane::Tenant).map(show_role).collect();
-        tx.commit(permit, Page { items, next: None }).await
+        let (limit, after) = (tx.page_limit(&self.page)?, tx.page_after(&self.page, "")?);
+        let mut roles = roles().iter().filter(|role| role.plane == Plane::Tenant);
+        if let Some(after) = after {
+            roles.by_ref().find(|role| role.name.as_bytes() == after);
+        }
+        let items: Vec<ApiRole> = roles.by_ref().take(limit).map(show_role).collect();
+        let next = match (items.last(), roles.next()) {
+            (Some(last), Some(_)) => Some(tx.cursor("", last.name.as_bytes())?),
+            _ => None,
+        };
+        tx.commit(permit, Page { items, next }).await
     }
 }
 
@@ -343,11 +356,19 @@ pub(crate) fn show_problem(problem: &bailiwick_authz::PolicyProblem) -> PolicyPr
 }
 
 /// Compiles a text, or says where it is wrong.
-pub(crate) fn compile(layer: Layer, name: &PolicyName, text: &str, most: u64) -> Result<Arc<CompiledPolicy>, AppError> {
+pub(crate) async fn compile(
+    app: &App,
+    layer: Layer,
+    name: &PolicyName,
+    text: &str,
+    most: u64,
+) -> Result<Arc<CompiledPolicy>, AppError> {
     if text.len() as u64 > most {
         return Err(AppError::limit(Limit::PolicyBytes, most));
     }
-    compile_policy(layer, name, text)
+    let (name, text) = (name.clone(), text.to_owned());
+    app.aside(move || compile_policy(layer, &name, &text))
+        .await?
         .map_err(|problems| AppError::invalid_policy(problems.iter().map(show_problem).collect()))
 }
 
@@ -391,7 +412,7 @@ impl UseCase for Put {
         let before = tx.load_if_any(&permit, found)?.map(|(version, _)| version);
         let (most, now) = (tx.limit(Limit::PolicyBytes), tx.now());
         let put = PutChecked { layer: Layer::Tenant, most, now, before, name: &self.name, input: &self.input };
-        let (record, compiled) = put.check(self.if_match, self.must_be_new)?;
+        let (record, compiled) = put.check(tx.app, self.if_match, self.must_be_new).await?;
         let version = before.unwrap_or(0) + 1;
         if self.input.dry_run {
             tx.note("dry_run", "true");
@@ -415,8 +436,9 @@ pub(crate) struct PutChecked<'a> {
 }
 
 impl PutChecked<'_> {
-    pub(crate) fn check(
+    pub(crate) async fn check(
         &self,
+        app: &App,
         if_match: Option<u64>,
         must_be_new: bool,
     ) -> Result<(PolicyRecord, Arc<CompiledPolicy>), AppError> {
@@ -427,7 +449,7 @@ impl PutChecked<'_> {
             check_precondition(if_match, self.before.unwrap_or(0))?;
         }
         validate::description(&self.input.description)?;
-        let compiled = compile(self.layer, self.name, &self.input.text, self.most)?;
+        let compiled = compile(app, self.layer, self.name, &self.input.text, self.most).await?;
         let record = PolicyRecord {
             name: self.name.clone(),
             description: self.input.description.clone(),
@@ -484,7 +506,7 @@ impl UseCase for Show {
         let found = tx.locate::<PolicyRecord>(self.name.as_str().as_bytes(), |_| resource).await?;
         let permit = tx.authorize::<act::PolicyShow>(found.resource()).await?;
         let (version, record) = tx.load(&permit, found)?;
-        let compiled = compile_policy(Layer::Tenant, &record.name, &record.text).ok();
+        let compiled = compile(tx.app, Layer::Tenant, &record.name, &record.text, u64::MAX).await.ok();
         tx.etag(version);
         tx.commit(permit, show_policy(version, record, compiled.as_deref())).await
     }
@@ -537,7 +559,8 @@ impl UseCase for Check {
         }
         let mut resource = parse_resource(&input.resource, tx.snapshot.tenant)?;
         if resource.kind != action.resource() {
-            let detail = format!("`{action}` acts on a {}", action.resource().as_str().to_lowercase());
+            let kind = action.resource().as_str().to_lowercase();
+            let detail = format!("the resource of `{action}` must be of kind `{kind}`");
             return Err(AppError::invalid(detail));
         }
         if let Some(tags) = &input.tags {
@@ -588,10 +611,10 @@ impl TenantTx<'_> {
             let name: PolicyName = name.parse()?;
             policies.retain(|policy| *policy.name() != name);
             if let Some(text) = text {
-                policies.push(compile(Layer::Tenant, &name, text, self.limit(Limit::PolicyBytes))?);
+                policies.push(compile(self.app, Layer::Tenant, &name, text, self.limit(Limit::PolicyBytes)).await?);
             }
         }
-        Ok(Arc::new(Authority::new(&guardrails, &policies)))
+        Ok(Arc::new(Authority::new(&guardrails, &policies).bound_to(self.snapshot.tenant)))
     }
 
     /// The tags that the thing has now.

@@ -60,6 +60,9 @@ pub(crate) struct TenantMeta {
     /// The wrapped keys; gone once shredded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) keyring: Option<KeyringRecord>,
+    /// The size of the ledger when the data keys were last rotated by the server itself.
+    #[serde(default)]
+    pub(crate) rotated_at: u64,
     #[serde(default)]
     pub(crate) quotas: Limits,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,6 +83,7 @@ impl TenantMeta {
             name,
             created,
             keyring: Some(keyring),
+            rotated_at: 0,
             quotas: Limits::default(),
             shred_at: None,
             certificate: None,

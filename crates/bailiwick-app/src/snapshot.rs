@@ -103,6 +103,7 @@ impl Snapshot {
 /// A credential and its principal, as loaded under the snapshot's epoch.
 pub(crate) struct KnownCredential {
     pub(crate) facts: CredentialFacts,
+    pub(crate) created: Timestamp,
     pub(crate) verifier: Verifier,
     pub(crate) principal: Arc<PrincipalFacts>,
     /// The minute of its last use that was written down, or is being written down.
@@ -110,8 +111,13 @@ pub(crate) struct KnownCredential {
 }
 
 impl KnownCredential {
-    pub(crate) fn new(facts: CredentialFacts, verifier: Verifier, principal: Arc<PrincipalFacts>) -> Self {
-        Self { facts, verifier, principal, last_used_minute: AtomicI64::new(i64::MIN) }
+    pub(crate) fn new(
+        facts: CredentialFacts,
+        created: Timestamp,
+        verifier: Verifier,
+        principal: Arc<PrincipalFacts>,
+    ) -> Self {
+        Self { facts, created, verifier, principal, last_used_minute: AtomicI64::new(i64::MIN) }
     }
 
     /// Whether the caller should write down that the credential is used now: once a minute, by one request.

@@ -26,7 +26,7 @@ use crate::records::{
 };
 use crate::snapshot::Snapshot;
 use crate::state::{Phase, TenantState};
-use crate::tx::{Answer, Genesis, PlatformTx, Target, seal_write};
+use crate::tx::{Answer, Genesis, PlatformTx, STATED_TENANT_BYTES_MAX, Target, seal_write};
 use crate::validate;
 
 /// The installation as a resource.
@@ -228,7 +228,7 @@ impl PlatformTx<'_> {
         }
         let permit = self.authorize::<A>(&Resource::plain(ResourceKind::Tenant, id.to_string())).await?;
         if id == NOBODY {
-            let shown: String = stated.chars().take(128).collect();
+            let shown = validate::clipped(stated, STATED_TENANT_BYTES_MAX);
             self.concerning(&Resource::plain(ResourceKind::Tenant, shown));
         }
         self.targeted()?;

@@ -7,27 +7,35 @@
 //! - INV-TX-4: the commit carries the epochs that the decision was made under, and the version of every record it
 //!   replaces.
 
+mod commit;
+mod replay;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bailiwick_authz::{OperatorScope, Permit, PrincipalFacts, PrincipalKind, RequestContext, TenantScope};
-use bailiwick_ledger::entry::{Actor, ActorKind, Decision, Entry, EntryResource, V1, salt};
-use bailiwick_ledger::leaf_hash;
-use bailiwick_seal::Purpose;
-use bailiwick_store::{Commit, Expect, Header, HeaderChange, NewEntry, Part, Receipt, Space, Wake, Write};
-use bailiwick_types::{
-    Action, ActionType, Code, CredentialId, Limit, Resource, ResourceKind, Sensitivity, TenantId, Timestamp,
-};
+use bailiwick_authz::{OperatorScope, Permit, PrincipalFacts, RequestContext, TenantScope};
+use bailiwick_ledger::entry::{Decision, EntryResource};
+use bailiwick_store::{Header, HeaderChange, Space, Wake, Write};
+use bailiwick_types::{Action, ActionType, Code, CredentialId, Limit, Resource, ResourceKind, TenantId, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::app::{Admitted, App, verified_operator, verified_scope};
 use crate::error::{AppError, isolation_fault};
 use crate::gate::Pass;
-use crate::records::{IdempotencyRecord, Stored, TenantMeta, UsageRecord, limit_of};
+use crate::records::{Stored, TenantMeta};
 use crate::request::RequestMeta;
 use crate::snapshot::{KnownCredential, Snapshot};
 use crate::state::{Phase, TenantState};
+use crate::validate;
+
+pub(crate) use commit::{append_unanswered, seal_entry, seal_write, tenant_name};
+use replay::Remembered;
+
+/// How much of a policy's evaluation errors an entry has, in bytes.
+const POLICY_ERRORS_BYTES_MAX: usize = 1_024;
+/// How much of a name that is not the caller's tenant an entry has, in bytes.
+pub(crate) const STATED_TENANT_BYTES_MAX: usize = 128;
 
 /// An answer whose entry is durable.
 ///
@@ -146,12 +154,6 @@ pub struct Tx<'a, S> {
     target: Option<Target>,
 }
 
-/// An answer that an `Idempotency-Key` got before.
-struct Remembered {
-    text: Box<serde_json::value::RawValue>,
-    is_allowed: bool,
-}
-
 /// A tenant that an operator acts on: its header, and what changes in it. No contents.
 pub(crate) struct Target {
     pub(crate) header: Header,
@@ -220,10 +222,7 @@ impl<'a> TenantTx<'a> {
 
     /// Marks this as a refused attempt on another plane: it goes to the platform's isolation stream too.
     pub(crate) fn raise_isolation(&mut self, stated: &str) {
-        let mut shown: String = stated.chars().take(128).collect();
-        if shown.len() < stated.len() {
-            shown.push('…');
-        }
+        let shown = validate::clipped(stated, STATED_TENANT_BYTES_MAX);
         self.decision = Decision::Deny;
         self.policies = vec!["isolation".to_owned()];
         self.detail.insert("stated_tenant".to_owned(), shown.clone());
@@ -237,12 +236,12 @@ impl<'a> TenantTx<'a> {
         let context = self.context();
         match bailiwick_authz::authorize::<A>(&authority, &self.scope, resource.clone(), &context) {
             Ok(permit) => {
-                self.decided(Decision::Allow, &permit.decision().determining);
+                self.decided(Decision::Allow, permit.decision());
                 self.check_unanswered()?;
                 Ok(permit)
             }
             Err(refusal) => {
-                self.decided(Decision::Deny, &refusal.decision.determining);
+                self.decided(Decision::Deny, &refusal.decision);
                 Err(AppError::new(Code::PermissionDenied))
             }
         }
@@ -272,12 +271,12 @@ impl<'a> PlatformTx<'a> {
         let context = self.context();
         match bailiwick_authz::authorize_operator::<A>(&authority, &self.scope, resource.clone(), &context) {
             Ok(permit) => {
-                self.decided(Decision::Allow, &permit.decision().determining);
+                self.decided(Decision::Allow, permit.decision());
                 self.check_unanswered()?;
                 Ok(permit)
             }
             Err(refusal) => {
-                self.decided(Decision::Deny, &refusal.decision.determining);
+                self.decided(Decision::Deny, &refusal.decision);
                 Err(AppError::new(Code::PermissionDenied))
             }
         }
@@ -405,9 +404,13 @@ impl<'a, S: Scope> Tx<'a, S> {
         self.code = Some(code);
     }
 
-    fn decided(&mut self, decision: Decision, policies: &[String]) {
+    /// What policy said, for the entry: also what it could not evaluate, or nobody would know why it is a no.
+    fn decided(&mut self, decision: Decision, made: &bailiwick_authz::Decision) {
         self.decision = decision;
-        self.policies = policies.to_vec();
+        self.policies.clone_from(&made.determining);
+        if !made.errors.is_empty() {
+            self.note("policy_errors", validate::clipped(&made.errors.join("; "), POLICY_ERRORS_BYTES_MAX));
+        }
     }
 
     /// The limit in force.
@@ -541,318 +544,4 @@ impl<'a, S: Scope> Tx<'a, S> {
     pub(crate) fn etag(&mut self, version: u64) {
         self.etag = Some(version);
     }
-
-    // --- answer ------------------------------------------------------------------------------------------------------
-
-    /// The last rung: the change and its entry become one durable fact, and only then there is an answer.
-    pub(crate) async fn commit<A: ActionType, T: Reply>(
-        &mut self,
-        permit: Permit<A>,
-        value: T,
-    ) -> Result<Answer<T>, AppError> {
-        self.fence(&permit)?;
-        drop(permit);
-        if A::ACTION.sensitivity() == Sensitivity::Security && !(self.writes.is_empty()) {
-            self.header.bump_epoch = true;
-        }
-        if let Some((key, request)) = self.remember.take()
-            && let Some(text) = value.remembered()
-        {
-            let reply = serde_json::value::RawValue::from_string(text).map_err(AppError::internal)?;
-            let record = IdempotencyRecord { request, created: self.now, reply };
-            let bytes = bailiwick_types::Secret::new(serde_json::to_vec(&record).map_err(AppError::internal)?);
-            let write = seal_write(self.app, &self.snapshot, Space::Idempotency, key, None, bytes.expose())?;
-            self.writes.push(write);
-            self.header.wake.get_or_insert(Wake::By(self.now.plus(crate::jobs::IDEMPOTENCY_KEPT)));
-        }
-        let receipt = self.append().await?;
-        Ok(Answer { value, index: receipt.first_index, etag: self.etag, place: None })
-    }
-
-    /// Writes the entry of a request that failed or was refused, and none of its changes.
-    pub(crate) async fn commit_failure(&mut self, error: &AppError) -> Result<(), AppError> {
-        self.withdraw();
-        self.code = Some(error.code());
-        self.append().await.map(|_| ())
-    }
-
-    /// Forgets every change that was buffered.
-    fn withdraw(&mut self) {
-        self.writes.clear();
-        self.header = HeaderChange::default();
-        if let Some(target) = &mut self.target {
-            target.change = HeaderChange::default();
-            if target.genesis.is_some() {
-                self.target = None;
-            }
-        }
-    }
-
-    /// Looks for the answer that this `Idempotency-Key` got before. It is not given yet: what is repeated is an answer,
-    /// not a right, so policy is asked as if it were the first time.
-    pub(crate) async fn recall(&mut self) -> Result<(), AppError> {
-        let Some(idempotency) = &self.meta.idempotency else { return Ok(()) };
-        if matches!(self.action.sensitivity(), Sensitivity::Read | Sensitivity::Reveal) {
-            return Ok(());
-        }
-        let keyring = self.snapshot.keyring()?;
-        let caller = format!("{}\0{}\0{}", self.principal().id, self.action, idempotency.key);
-        let key = keyring.fingerprint(caller.as_bytes()).to_vec();
-        let request = data_encoding::BASE64.encode(&keyring.fingerprint(idempotency.request.expose()));
-        match self.app.read::<IdempotencyRecord>(&self.snapshot, &key).await? {
-            None => self.remember = Some((key, request)),
-            Some((_, record)) if record.request != request => return Err(AppError::new(Code::IdempotencyMismatch)),
-            Some((_, record)) => self.remembered = Some(Remembered { text: record.reply, is_allowed: false }),
-        }
-        Ok(())
-    }
-
-    /// Ends a use case that has its answer already, now that policy has allowed it. Nobody sees this error:
-    /// [`Tx::or_remembered`] puts the answer in its place.
-    fn check_unanswered(&mut self) -> Result<(), AppError> {
-        match &mut self.remembered {
-            None => Ok(()),
-            Some(remembered) => {
-                remembered.is_allowed = true;
-                Err(AppError::new(Code::IdempotencyMismatch))
-            }
-        }
-    }
-
-    /// The remembered answer, if there is one and policy has allowed the request again; otherwise what came of it.
-    pub(crate) async fn or_remembered<T: Reply>(
-        &mut self,
-        outcome: Result<Answer<T>, AppError>,
-    ) -> Result<Answer<T>, AppError> {
-        let Some(remembered) = self.remembered.take().filter(|remembered| remembered.is_allowed) else {
-            return outcome;
-        };
-        self.withdraw();
-        let value = T::recalled(remembered.text.get()).ok_or_else(|| AppError::internal("a remembered answer"))?;
-        self.note("idempotent_replay", "true");
-        let receipt = self.append().await?;
-        Ok(Answer { value, index: receipt.first_index, etag: None, place: None })
-    }
-
-    fn entry(&self) -> Entry {
-        let principal = self.principal();
-        Entry {
-            v: V1,
-            tenant: tenant_name(self.snapshot.tenant),
-            time: self.now,
-            request: self.meta.id.to_string(),
-            actor: Actor {
-                kind: actor_kind(principal.kind),
-                id: Some(principal.id.clone()),
-                credential: Some(self.credential_id().to_string()),
-                operator: None,
-            },
-            source: self.meta.source.map(|ip| ip.to_string()),
-            door: self.meta.door.as_str().to_owned(),
-            action: self.action.as_str().to_owned(),
-            resource: self.resource.clone(),
-            decision: self.decision,
-            policies: self.policies.clone(),
-            outcome: self.code.map_or("ok", |code| code.class().as_str()).to_owned(),
-            code: self.code.map(|code| code.as_str().to_owned()),
-            detail: self.detail.clone(),
-            salt: salt(self.app.random.as_ref()),
-        }
-    }
-
-    async fn append(&mut self) -> Result<Receipt, AppError> {
-        let entry = self.entry();
-        self.note_last_use().await?;
-        let mut parts = vec![Part {
-            tenant: self.snapshot.tenant,
-            expect: Expect::Epoch(self.snapshot.epoch),
-            header: std::mem::take(&mut self.header),
-            writes: std::mem::take(&mut self.writes),
-            entries: vec![seal_entry(self.app, &self.snapshot, &entry)?],
-        }];
-        let mut guards = Vec::new();
-        if !self.snapshot.tenant.is_platform() {
-            guards.push((TenantId::PLATFORM, self.snapshot.platform_epoch));
-        }
-        if let Some(stated) = self.isolation.take() {
-            parts.push(self.isolation_part(&entry, stated).await?);
-        }
-        if let Some(target) = self.target.take() {
-            parts.extend(self.target_part(&entry, target).await?);
-        }
-        let bumped: Vec<TenantId> =
-            parts.iter().filter(|part| part.header.bump_epoch).map(|part| part.tenant).collect();
-        let committed = self.app.store.commit(Commit { parts, guards }).await?;
-        // Not for soundness, but so that the next request need not find out the hard way.
-        for tenant in bumped {
-            self.app.forget(tenant);
-        }
-        committed.receipts.first().copied().ok_or_else(|| AppError::internal("a commit without a receipt"))
-    }
-
-    /// The refused attempt, as the platform's isolation stream has it.
-    async fn isolation_part(&self, entry: &Entry, stated: String) -> Result<Part, AppError> {
-        let platform = self.app.platform_snapshot().await?;
-        let mut entry = entry.clone();
-        entry.tenant = tenant_name(TenantId::PLATFORM);
-        entry.detail.insert("isolation".to_owned(), "refused".to_owned());
-        entry.detail.insert("actor_tenant".to_owned(), self.snapshot.tenant.to_string());
-        entry.detail.insert("stated_tenant".to_owned(), stated);
-        entry.salt = salt(self.app.random.as_ref());
-        Ok(Part {
-            tenant: TenantId::PLATFORM,
-            expect: Expect::Exists,
-            header: HeaderChange::default(),
-            writes: Vec::new(),
-            entries: vec![seal_entry(self.app, &platform, &entry)?],
-        })
-    }
-
-    /// The operator's act, as the tenant's own ledger has it. A shredded tenant has no ledger to write to any more.
-    async fn target_part(&self, entry: &Entry, target: Target) -> Result<Option<Part>, AppError> {
-        if target.header.state == (TenantState { phase: Phase::Deleted, is_sealed: false }).number() {
-            return Ok(None);
-        }
-        let tenant = target.header.tenant;
-        let unsealed = self.app.unsealed()?;
-        let snapshot = match &target.genesis {
-            Some(genesis) => Arc::clone(&genesis.snapshot),
-            None => {
-                // The ledger is written to even while the tenant is sealed: an operator's act must be in it.
-                let record = target.meta.keyring.as_ref().ok_or_else(|| AppError::internal("a tenant has no keys"))?;
-                let keyring = unsealed.unwrap(tenant, record)?;
-                let installation = unsealed.record.installation();
-                let keyring = Some(Arc::new(keyring));
-                Arc::new(Snapshot::new(&target.header, &target.meta, keyring, installation, self.snapshot.epoch))
-            }
-        };
-        let mut entry = entry.clone();
-        entry.tenant = tenant_name(tenant);
-        entry.actor.operator = entry.actor.id.clone();
-        entry.salt = salt(self.app.random.as_ref());
-        let is_change = target.change != HeaderChange::default();
-        let expect = match &target.genesis {
-            Some(_) => Expect::Absent { slug: target.header.slug.clone() },
-            None if is_change => Expect::Epoch(target.header.epoch),
-            None => Expect::Exists,
-        };
-        Ok(Some(Part {
-            tenant,
-            expect,
-            header: target.change,
-            writes: target.genesis.map(|genesis| genesis.writes).unwrap_or_default(),
-            entries: vec![seal_entry(self.app, &snapshot, &entry)?],
-        }))
-    }
-
-    /// Once a minute a credential's request carries the news that it is in use.
-    async fn note_last_use(&mut self) -> Result<(), AppError> {
-        if self.snapshot.keyring.is_none() || !self.known.claims_last_use(self.now) {
-            return Ok(());
-        }
-        let key = self.credential_id().as_bytes().to_vec();
-        // The request may be the one that removes the credential itself.
-        if self.writes.iter().any(|write| write.space == Space::Usage && write.key == key) {
-            return Ok(());
-        }
-        let before = self.app.read::<UsageRecord>(&self.snapshot, &key).await?;
-        if before.as_ref().is_some_and(|(_, usage)| self.now.since(usage.last_used).as_secs() < 60) {
-            return Ok(());
-        }
-        let usage = serde_json::to_vec(&UsageRecord { last_used: self.now }).map_err(AppError::internal)?;
-        let replaces = before.map(|(version, _)| version);
-        let write = seal_write(self.app, &self.snapshot, Space::Usage, key, replaces, &usage)?;
-        self.writes.push(write);
-        Ok(())
-    }
-}
-
-/// The name of a plane in entries.
-pub(crate) fn tenant_name(tenant: TenantId) -> String {
-    if tenant.is_platform() { bailiwick_ledger::entry::PLATFORM.to_owned() } else { tenant.to_string() }
-}
-
-fn actor_kind(kind: PrincipalKind) -> ActorKind {
-    match kind {
-        PrincipalKind::Member => ActorKind::Member,
-        PrincipalKind::Service => ActorKind::Service,
-        PrincipalKind::Agent => ActorKind::Agent,
-        PrincipalKind::Operator => ActorKind::Operator,
-    }
-}
-
-/// Seals a record for its place: tenant, space, key and the version that it will have.
-pub(crate) fn seal_write(
-    app: &App,
-    snapshot: &Snapshot,
-    space: Space,
-    key: Vec<u8>,
-    replaces: Option<u64>,
-    bytes: &[u8],
-) -> Result<Write, AppError> {
-    let version = replaces.unwrap_or(0).saturating_add(1);
-    let context = snapshot.context(space.as_str(), &key, version);
-    let sealed = snapshot.keyring()?.seal(app.random.as_ref(), Purpose::Records, &context, bytes)?;
-    let count_max = match replaces {
-        None => limit_of(space).map(|limit| snapshot.limits.of(limit)),
-        Some(_) => None,
-    };
-    Ok(Write { space, key, expected: replaces, value: Some((version, sealed)), count_max })
-}
-
-/// Seals an entry. Its place is given by the store and bound by the tree; its content is bound by the leaf hash.
-pub(crate) fn seal_entry(app: &App, snapshot: &Snapshot, entry: &Entry) -> Result<NewEntry, AppError> {
-    let canonical = entry.canonical();
-    let leaf = leaf_hash(&canonical);
-    let context = snapshot.context("ledger", &leaf, 0);
-    let sealed = snapshot.keyring()?.seal(app.random.as_ref(), Purpose::Ledger, &context, &canonical)?;
-    Ok(NewEntry { leaf, sealed })
-}
-
-/// Appends an entry for a request that never got a transaction: a failed login, or one too many.
-pub(crate) async fn append_unanswered(
-    app: &App,
-    snapshot: &Arc<Snapshot>,
-    principal: Option<&Arc<PrincipalFacts>>,
-    meta: &RequestMeta,
-    action: Action,
-    error: &AppError,
-    suppressed: u64,
-) -> Result<(), AppError> {
-    let mut detail = BTreeMap::new();
-    if suppressed > 0 {
-        detail.insert("suppressed_before".to_owned(), suppressed.to_string());
-    }
-    let entry = Entry {
-        v: V1,
-        tenant: tenant_name(snapshot.tenant),
-        time: app.now(),
-        request: meta.id.to_string(),
-        actor: Actor {
-            kind: principal.map_or(ActorKind::Anonymous, |principal| actor_kind(principal.kind)),
-            id: principal.map(|principal| principal.id.clone()),
-            credential: None,
-            operator: None,
-        },
-        source: meta.source.map(|ip| ip.to_string()),
-        door: meta.door.as_str().to_owned(),
-        action: action.as_str().to_owned(),
-        resource: EntryResource { kind: action.resource().as_str().to_owned(), id: String::new(), version: None },
-        decision: Decision::None,
-        policies: Vec::new(),
-        outcome: error.class().as_str().to_owned(),
-        code: Some(error.code().as_str().to_owned()),
-        detail,
-        salt: salt(app.random.as_ref()),
-    };
-    let sealed = seal_entry(app, snapshot, &entry)?;
-    let part = Part {
-        tenant: snapshot.tenant,
-        expect: Expect::Exists,
-        header: HeaderChange::default(),
-        writes: Vec::new(),
-        entries: vec![sealed],
-    };
-    app.store.commit(Commit { parts: vec![part], guards: Vec::new() }).await?;
-    Ok(())
 }

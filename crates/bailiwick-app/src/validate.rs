@@ -136,3 +136,11 @@ pub(crate) fn custom_metadata<'a>(pairs: impl Iterator<Item = (&'a String, &'a S
     }
     Ok(())
 }
+
+/// A text as entries have it: at most so many bytes, and a sign when that is not all of it.
+pub(crate) fn clipped(text: &str, bytes_max: usize) -> String {
+    match text.get(..text.floor_char_boundary(bytes_max)) {
+        Some(beginning) if beginning.len() < text.len() => format!("{beginning}…"),
+        _ => text.to_owned(),
+    }
+}

@@ -27,7 +27,11 @@ fn show<S: Scope>(tx: &Tx<'_, S>, tenant: Option<TenantRef>) -> WhoAmI {
             id: principal.id.clone(),
             name: principal.name.clone(),
         },
-        credential: CredentialRef { id: tx.credential_id().to_string(), expires: tx.credential().facts.expires },
+        credential: CredentialRef {
+            id: tx.credential_id().to_string(),
+            created: tx.credential().created,
+            expires: tx.credential().facts.expires,
+        },
         roles: principal
             .roles
             .iter()

@@ -15,8 +15,8 @@ pub(super) const VERSION: &str = r#"{"version":4,"created":"2026-01-01T00:00:00Z
 pub(super) const REVEALED: &str = r#"{"data":{"user":"app","port":5432,"pem":"line 1\nline 2"},"version":{"version":4,"created":"2026-01-01T00:00:00Z","is_destroyed":false},"custom_metadata":{"env":"prod"}}"#;
 pub(super) const METADATA: &str = r#"{"current_version":2,"oldest_version":1,"created":"2026-01-01T00:00:00Z","updated":"2026-01-02T00:00:00Z","max_versions":0,"cas_required":false,"delete_version_after_seconds":0,"custom_metadata":{"env":"prod"},"versions":[{"version":1,"created":"2026-01-01T00:00:00Z","deleted":"2026-01-02T00:00:00Z","is_destroyed":false},{"version":2,"created":"2026-01-02T00:00:00Z","is_destroyed":false}]}"#;
 pub(super) const ENTRY: &str = r#"{"index":7,"leaf":"bGVhZg==","entry":{"v":1,"tenant":"ten_04106101040g20g4081040g208","time":"2026-01-01T12:00:00.123Z","request":"req_00000000000000000000000004","actor":{"kind":"service","id":"acc_00000000000000000000000004","credential":"key_00000000000000000000000004"},"source":"10.0.0.1","door":"vault","action":"secret:reveal","resource":{"kind":"secret","id":"secret/app/db"},"decision":"deny","outcome":"denied","code":"permission_denied","salt":"c2FsdA=="}}"#;
-pub(super) const WHO: &str = r#"{"tenant":{"id":"ten_04106101040g20g4081040g208","slug":"acme"},"principal":{"kind":"member","id":"mem_00000000000000000000000004","name":"Ada"},"credential":{"id":"key_00000000000000000000000004"},"roles":[{"role":"owner","on":"tenant"}]}"#;
-pub(super) const OPERATOR_WHO: &str = r#"{"principal":{"kind":"operator","id":"opr_00000000000000000000000004","name":"Grace"},"credential":{"id":"key_00000000000000000000000004"},"roles":[{"role":"operator-admin","on":"platform"}]}"#;
+pub(super) const WHO: &str = r#"{"tenant":{"id":"ten_04106101040g20g4081040g208","slug":"acme"},"principal":{"kind":"member","id":"mem_00000000000000000000000004","name":"Ada"},"credential":{"id":"key_00000000000000000000000004","created":"2026-01-01T00:00:00Z"},"roles":[{"role":"owner","on":"tenant"}]}"#;
+pub(super) const OPERATOR_WHO: &str = r#"{"principal":{"kind":"operator","id":"opr_00000000000000000000000004","name":"Grace"},"credential":{"id":"key_00000000000000000000000004","created":"2026-01-01T00:00:00Z"},"roles":[{"role":"operator-admin","on":"platform"}]}"#;
 pub(super) const LIMITS: &str = r#"{"limits":[{"name":"secrets","limit":5000,"unit":"secrets","used":12,"is_quota":true,"summary":"secrets in all mounts"},{"name":"page_size","limit":1000,"unit":"items","is_quota":false,"summary":"items on one page"}]}"#;
 pub(super) const KEYRING: &str = r#"{"keys":[{"purpose":"records","version":2,"created":"2026-01-02T00:00:00Z","is_current":true},{"purpose":"records","version":1,"created":"2026-01-01T00:00:00Z","is_current":false}],"ledger_keys":["acme+01234567+QUJD"]}"#;
 pub(super) const SEALED: &str = r#"{"is_initialized":true,"is_sealed":true,"provider":"shamir","threshold":3,"shares":5,"progress":1,"version":"0.1.0"}"#;
@@ -50,7 +50,7 @@ pub(super) fn answer(_: usize, seen: &Seen) -> Canned {
         }
         (_, ["platform", "whoami"]) => OPERATOR_WHO.to_owned(),
         (_, ["platform", "health"]) => HEALTH.to_owned(),
-        (_, ["platform", "root-key", "rotate"]) => r#"{"version":2,"tenants":2001,"shares":["share-1"]}"#.to_owned(),
+        (_, ["platform", "root-key", "rotate"]) => r#"{"version":2,"tenants":2001,"installation_key":"ins_04106101040g20g4081040g208+01234567+AQID","shares":["share-1"]}"#.to_owned(),
         (_, ["platform", "seal"] | ["keyring", "seal"] | ["whoami", "revoke"]) => "{}".to_owned(),
         (_, ["tenants", _, "quotas"]) => r#"{"quotas":{"secrets":5000}}"#.to_owned(),
         ("POST", ["tenants"]) => format!(

@@ -16,6 +16,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use http_body_util::{BodyExt, Limited};
 use matchit::Router;
 use percent_encoding::percent_decode_str;
+use tracing::Instrument as _;
 
 use crate::call::Call;
 use crate::reply::{Body, Reply, problem};
@@ -133,6 +134,16 @@ impl Server {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let id = RequestId::random(self.context.app.random());
+        // Whatever is logged on the way says of which request: the caller has the same id.
+        self.handle_as(id, request, peer).instrument(tracing::error_span!("request", %id)).await
+    }
+
+    async fn handle_as<B>(&self, id: RequestId, request: Request<B>, peer: Option<SocketAddr>) -> Response<Body>
+    where
+        B: http_body::Body + Send,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
         let metrics = &self.context.metrics;
         metrics.in_flight.fetch_add(1, Ordering::Relaxed);
         let _leaves = Leaves(metrics);
@@ -155,6 +166,7 @@ impl Server {
         if let Some(count) = metrics.by_status.get(class) {
             count.fetch_add(1, Ordering::Relaxed);
         }
+        tracing::debug!(status = response.status().as_u16(), "answered");
         response
     }
 
@@ -192,6 +204,8 @@ impl Server {
         }
         let (at, params) = self.find(method, &path)?;
         let route = self.routes.get(at).ok_or_else(|| AppError::new(Code::RouteNotFound))?;
+        // The row, not the path: what a tenant names its things is the tenant's.
+        tracing::debug!(method, route = route.path, "asked");
         let known_query = self.known_query.get(at).cloned().ok_or_else(|| AppError::new(Code::RouteNotFound))?;
         if door != DoorKind::Vault {
             stated.extend(params.get("tenant").cloned());

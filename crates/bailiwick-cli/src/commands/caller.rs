@@ -32,6 +32,7 @@ pub(crate) fn view(who: &WhoAmI, human: Human) -> String {
         ("principal", format!("{} ({})", who.principal.name, who.principal.id)),
         ("kind", who.principal.kind.clone()),
         ("credential", who.credential.id.clone()),
+        ("issued", human.moment(who.credential.created)),
         ("expires", human.end(who.credential.expires)),
         ("roles", if roles.is_empty() { "none".to_owned() } else { roles.join("\n") }),
     ])

@@ -82,8 +82,11 @@ fn rotate(session: &mut Session, args: &RootKeyArgs) -> Result<(), Fail> {
                 .terminal
                 .print(&rotated.shares.iter().map(|share| format!("{share}\n")).collect::<String>());
         }
-        let mut lines =
-            vec![("root key version", rotated.version.to_string()), ("tenants wrapped anew", count(rotated.tenants))];
+        let mut lines = vec![
+            ("root key version", rotated.version.to_string()),
+            ("tenants wrapped anew", count(rotated.tenants)),
+            ("installation key", rotated.installation_key),
+        ];
         lines.extend(rotated.shares.into_iter().map(|share| ("share", share)));
         session.terminal.print(&fields(&lines))?;
     }

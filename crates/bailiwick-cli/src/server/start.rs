@@ -133,7 +133,11 @@ pub(crate) fn serve(_session: &mut Session, config: &Config) -> Result<(), Fail>
         let server = Server::new(app, http).map_err(|error| fault("routes", error))?;
         let (listener, bound) = listen(config.listen).await?;
         let operations = match config.operations_listen {
-            Some(address) => Some(listen(address).await?.0),
+            Some(address) => {
+                let (listener, bound) = listen(address).await?;
+                tracing::info!(address = %bound, "health and metrics");
+                Some(listener)
+            }
             None => None,
         };
         tracing::info!(address = %bound, tls = tls.is_some(), "listening");

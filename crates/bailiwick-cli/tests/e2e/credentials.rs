@@ -59,7 +59,8 @@ fn from_the_environment_a_file_or_a_profile() {
 fn no_message_shows_it() {
     let mut dev = Dev::start();
     let acme = dev.acme.clone();
-    let half = format!("{}x{}", &acme[..50], &acme[51..]);
+    let other = if &acme[50..51] == "x" { "y" } else { "x" };
+    let half = format!("{}{other}{}", &acme[..50], &acme[51..]);
     let mut said = String::new();
     for credential in [half.as_str(), &acme[..80], &acme.to_uppercase()] {
         dev.act_as(credential);

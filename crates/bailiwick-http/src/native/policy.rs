@@ -8,7 +8,7 @@ use crate::route::Route;
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
-        Route::tenant("GET", "/api/v1/t/{tenant}/roles", |_| Ok(policies::ListRoles)),
+        Route::tenant("GET", "/api/v1/t/{tenant}/roles", |call| Ok(policies::ListRoles { page: call.page()? })).paged(),
         Route::tenant("GET", "/api/v1/t/{tenant}/roles/{role}", |call| {
             Ok(policies::ShowRole { name: call.id("role")? })
         }),

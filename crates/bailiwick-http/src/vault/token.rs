@@ -56,23 +56,22 @@ async fn caller(call: &Call) -> Result<WhoAmI, AppError> {
 async fn lookup(call: Call) -> Result<Reply, AppError> {
     let who = caller(&call).await?;
     let credential = call.meta().credential.as_ref();
-    let ttl = who.credential.expires.map_or(0, |moment| moment.since(call.app().now()).as_secs());
+    let created = who.credential.created;
+    let left_after = |start| who.credential.expires.map_or(0, |moment| moment.since(start).as_secs());
     let mut policies: Vec<&str> = who.roles.iter().map(|held| held.role.as_str()).collect();
     policies.sort_unstable();
     policies.dedup();
-    // When it was issued is not shown to the credential itself; Vault's clients want something there.
-    let unknown = Timestamp::from_unix_ms(0);
     let token = Token {
         accessor: &who.credential.id,
-        creation_time: unknown.unix_seconds(),
-        creation_ttl: ttl,
+        creation_time: created.unix_seconds(),
+        creation_ttl: left_after(created),
         display_name: &who.principal.name,
         entity_id: &who.principal.id,
         expire_time: who.credential.expires,
         explicit_max_ttl: 0,
         // `bao login` keeps what it finds here: the very text that the caller has just sent.
         id: credential.map(|text| text.expose().as_str()).unwrap_or_default(),
-        issue_time: unknown,
+        issue_time: created,
         meta: None,
         namespace_path: who.tenant.as_ref().map(|tenant| format!("{}/", tenant.slug)).unwrap_or_default(),
         num_uses: 0,
@@ -80,7 +79,7 @@ async fn lookup(call: Call) -> Result<Reply, AppError> {
         path: "auth/token/create",
         policies,
         renewable: false,
-        ttl,
+        ttl: left_after(call.app().now()),
         kind: "service",
     };
     envelope::data(&call, &[], &token)

@@ -13,6 +13,7 @@ mod foreign;
 mod fuzz;
 mod interference;
 mod matrix;
+mod rotation;
 mod routes;
 mod tenancy;
 mod vault;

@@ -1,9 +1,11 @@
 //! The platform plane: tenants as the operator sees them, operators, the installation.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::secret::Unseen;
 use crate::{MemberId, OperatorId, Slug, TenantId, Timestamp};
 
 /// A tenant as the operator sees it: state and counts, no contents.
@@ -85,12 +87,18 @@ pub struct CreatedTenant {
 }
 
 /// The first member of a tenant.
-#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CreatedAdmin {
     /// The member.
     pub member: MemberId,
     /// Its credential, shown this once; see [`crate::api::identity::IssuedKey`].
     pub credential: String,
+}
+
+impl fmt::Debug for CreatedAdmin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CreatedAdmin").field("member", &self.member).field("credential", &Unseen).finish()
+    }
 }
 
 /// Changes of a tenant; what is absent stays.
@@ -199,7 +207,7 @@ pub struct SealStatus {
 }
 
 /// Initialise the installation.
-#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Initialize {
     /// `shamir`, `passphrase` or `file` (the file named in the server's configuration).
@@ -215,8 +223,14 @@ pub struct Initialize {
     pub passphrase: Option<String>,
 }
 
+impl fmt::Debug for Initialize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Initialize").field("provider", &self.provider).field("shares", &self.shares).field("threshold", &self.threshold).field("passphrase", &self.passphrase.as_ref().map(|_| Unseen)).finish()
+    }
+}
+
 /// What initialisation made. Shown this once and kept nowhere.
-#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Initialized {
     /// The Shamir shares.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -225,8 +239,14 @@ pub struct Initialized {
     pub operator: CreatedOperator,
 }
 
+impl fmt::Debug for Initialized {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Initialized").field("operator", &self.operator).field("shares", &Unseen).finish()
+    }
+}
+
 /// An operator just created.
-#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CreatedOperator {
     /// The operator.
     pub id: OperatorId,
@@ -234,8 +254,14 @@ pub struct CreatedOperator {
     pub credential: String,
 }
 
+impl fmt::Debug for CreatedOperator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CreatedOperator").field("id", &self.id).field("credential", &Unseen).finish()
+    }
+}
+
 /// One step of unsealing.
-#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Unseal {
     /// A Shamir share or the passphrase.
@@ -246,8 +272,14 @@ pub struct Unseal {
     pub reset: bool,
 }
 
+impl fmt::Debug for Unseal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unseal").field("reset", &self.reset).field("key", &self.key.as_ref().map(|_| Unseen)).finish()
+    }
+}
+
 /// Replace the root key.
-#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RotateRootKey {
     /// `shamir`, `passphrase` or `file`.
@@ -263,14 +295,29 @@ pub struct RotateRootKey {
     pub passphrase: Option<String>,
 }
 
+impl fmt::Debug for RotateRootKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RotateRootKey").field("provider", &self.provider).field("shares", &self.shares).field("threshold", &self.threshold).field("passphrase", &self.passphrase.as_ref().map(|_| Unseen)).finish()
+    }
+}
+
 /// What a root key rotation made.
-#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RotatedRootKey {
     /// The new version.
     pub version: u32,
     /// Tenants rewrapped.
     pub tenants: u64,
+    /// The key that verifies the installation's signatures from now on, in C2SP's `signed-note` form: it is derived from
+    /// the root key. The entry of this rotation in the platform's ledger says the same.
+    pub installation_key: String,
     /// The new Shamir shares. Shown this once and kept nowhere.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shares: Vec<String>,
+}
+
+impl fmt::Debug for RotatedRootKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RotatedRootKey").field("version", &self.version).field("tenants", &self.tenants).field("installation_key", &self.installation_key).field("shares", &Unseen).finish()
+    }
 }

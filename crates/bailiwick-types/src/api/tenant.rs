@@ -45,6 +45,8 @@ pub struct PrincipalRef {
 pub struct CredentialRef {
     /// Its id.
     pub id: String,
+    /// When it was issued.
+    pub created: Timestamp,
     /// When it expires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<Timestamp>,
