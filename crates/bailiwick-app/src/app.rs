@@ -575,6 +575,12 @@ impl App {
     pub(crate) async fn authority(&self, snapshot: &Snapshot) -> Result<Arc<Authority>, AppError> {
         let built = snapshot.authority.get_or_try_init(async || {
             let platform = self.platform_snapshot().await?;
+            // Who read the platform's header earlier may put it into the cache later. Guardrails must be of the epoch that
+            // the commit will name; of what else there is in the cache nobody should have to think.
+            let named = if snapshot.tenant.is_platform() { snapshot.epoch } else { snapshot.platform_epoch };
+            if platform.epoch != named {
+                return Err(bailiwick_store::CommitError::Stale { tenant: TenantId::PLATFORM }.into());
+            }
             let guardrails = self.guardrails(&platform).await?;
             let policies = if snapshot.tenant.is_platform() {
                 Vec::new()
