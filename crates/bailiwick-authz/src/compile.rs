@@ -26,6 +26,8 @@ pub enum Layer {
     Guardrail,
     /// The tenant: `permit` and `forbid`, inside the tenant.
     Tenant,
+    /// Either: the most that may ever be allowed. Decides nothing; what decides is held against it.
+    Invariant,
 }
 
 impl Layer {
@@ -34,6 +36,7 @@ impl Layer {
         match self {
             Self::Guardrail => "guardrail",
             Self::Tenant => "policy",
+            Self::Invariant => "invariant",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The ladder (a credential becomes a scope, a scope and a decision become a permit) and the policy engine.
 //!
 //! This crate is what a reader must believe in order to believe the isolation claim, so it is small: no storage, no
-//! network, no clock, no randomness of its own. It is the only crate that names Cedar.
+//! network, no clock, no randomness of its own. Besides the prover it is the only crate that names Cedar.
 //!
 //! ```text
 //! CredentialText ── authenticate ──► Verified ──► TenantScope   ── authorize::<A> ──► Permit<A>
@@ -19,6 +19,7 @@
 //! No way to make a scope or a permit from data: no `Clone`, `Default`, `Deserialize`, `From` and no public field. No
 //! "system" principal. No switch that turns a check off.
 
+pub mod analysis;
 pub mod authenticate;
 pub mod authority;
 mod cache;

@@ -118,6 +118,7 @@ impl Fail {
                     hint: self.hint.clone(),
                     request_id: None,
                     errors: Vec::new(),
+                    refuted: Vec::new(),
                 };
                 &made_here
             }
@@ -162,6 +163,7 @@ mod tests {
             hint: Some("see the schema".into()),
             request_id: Some("req_1".into()),
             errors: vec![PolicyProblem { message: "unexpected `)`".into(), line: 3, column: 14, hint: None }],
+            refuted: Vec::new(),
         };
         Fail::from(ClientError::Problem { problem: Box::new(problem), retry_after_seconds: None })
     }

@@ -136,6 +136,7 @@ mod tests {
             hint: None,
             request_id: None,
             errors: Vec::new(),
+            refuted: Vec::new(),
         };
         ClientError::Problem { problem: Box::new(problem), retry_after_seconds: None }
     }

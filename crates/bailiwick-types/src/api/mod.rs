@@ -7,6 +7,7 @@ pub mod identity;
 pub mod ledger;
 pub mod platform;
 pub mod policy;
+pub mod proof;
 pub mod secret;
 pub mod tenant;
 
@@ -51,6 +52,9 @@ pub struct Problem {
     /// Positions of errors in a policy text.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<policy::PolicyProblem>,
+    /// What a change of policies would break, each with a request that shows it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refuted: Vec<proof::Verdict>,
 }
 
 /// An empty answer, where there is nothing to say but that it is done.
