@@ -255,6 +255,8 @@ impl Config {
         }
         if let Some(operations) = &file.operations
             && *operations.listen.get_ref() == listen
+            // Port 0 is another one each time.
+            && listen.port() != 0
         {
             let message = "[operations] needs a listener of its own";
             return Err(source.error(operations.listen.span(), message).hint("choose another port"));

@@ -88,6 +88,8 @@ fn what_is_wrong_is_said_with_its_line() {
         "line 6: `delete_hold_default` is shorter than `delete_hold_min`, 2d"
     );
     assert_eq!(with("[operations]\nlisten = \"127.0.0.1:8200\"\n"), "line 5: [operations] needs a listener of its own");
+    let any_ports = "data = \"d\"\nlisten = \"127.0.0.1:0\"\n[operations]\nlisten = \"127.0.0.1:0\"\n";
+    assert!(parse(any_ports).is_ok());
     assert!(error("listen = \"127.0.0.1:1\"\n").contains("missing field `data`"));
 }
 
