@@ -6,6 +6,8 @@
 #![expect(dead_code, reason = "the harness also serves subjects that are still being written")]
 
 mod durability;
+mod export;
 mod harness;
+mod leaks;
 mod revocation;
 mod sealing;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bailiwick_ledger::entry::Entry;
+use bailiwick_ledger::export::EntryLine;
 use bailiwick_types::TenantId;
 use bailiwick_verify::{Options, Report, VerifierKey, VerifyError, verify_export};
 use rusqlite::{Connection, OpenFlags};
@@ -52,4 +53,44 @@ pub(crate) fn places(house: &House) -> BTreeMap<(String, u64), i64> {
         Ok(((tenant.to_string(), index), row.get(2)?))
     });
     rows.unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+/// The keys that verify a tenant's ledger: its own, then the installation's.
+pub(crate) fn keys_of(told: &Told) -> Vec<VerifierKey> {
+    let value = told.value();
+    let keys = value.get("ledger_keys").or_else(|| value.get("keys")).and_then(serde_json::Value::as_array);
+    keys.unwrap().iter().map(|key| key.as_str().unwrap().parse().unwrap()).collect()
+}
+
+/// An export of the form `bailiwick`, to be tampered with line by line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Lines(pub(crate) Vec<Vec<u8>>);
+
+impl Lines {
+    pub(crate) fn of(export: &[u8]) -> Self {
+        Self(export.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect())
+    }
+
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        self.0.concat()
+    }
+
+    /// How many entries there are: header, checkpoint and seal are none.
+    pub(crate) fn entries(&self) -> usize {
+        self.0.len() - 3
+    }
+
+    /// The canonical bytes of an entry, which is on line `index + 2`.
+    pub(crate) fn entry(&self, index: usize) -> Vec<u8> {
+        let line = self.0[index + 1].strip_suffix(b"\n").unwrap();
+        EntryLine::parse(line).unwrap().entry.unwrap().to_vec()
+    }
+
+    /// The same with a change.
+    pub(crate) fn with(&self, change: impl FnOnce(&mut Vec<Vec<u8>>)) -> Self {
+        let mut changed = self.clone();
+        change(&mut changed.0);
+        assert_ne!(changed, *self, "nothing was changed");
+        changed
+    }
 }

@@ -5,6 +5,7 @@
 //! No way past the doors: whatever is asked is asked as a client would ask it. Only the database file is also looked at,
 //! and edited, from below.
 
+pub(crate) mod desk;
 pub(crate) mod export;
 pub(crate) mod house;
 pub(crate) mod process;

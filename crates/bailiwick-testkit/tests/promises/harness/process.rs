@@ -1,12 +1,13 @@
 //! The real binary, started as a process on a data directory of its own.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, OnceLock, mpsc};
 use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::wire::Wire;
@@ -61,7 +62,14 @@ impl Start {
         Self::of(command)
     }
 
-    /// A command line of one's own, whose standard output says where it listens.
+    /// `bailiwick serve` with a configuration that logs at least `info`.
+    pub(crate) fn serve(config: &Path) -> Self {
+        let mut command = Command::new(binary());
+        command.args(["serve", "--config"]).arg(config);
+        Self::of(command)
+    }
+
+    /// A command line of one's own, whose standard output, or log, says where it listens.
     pub(crate) fn of(mut command: Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Self { command, said: Said::default() }
@@ -88,22 +96,30 @@ impl Start {
         let (found, address) = mpsc::channel();
         let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
         let (kept_out, kept_err) = (Arc::clone(&self.said.out), Arc::clone(&self.said.err));
+        let logged = found.clone();
         let reads_out = std::thread::spawn(move || {
             let mut lines = BufReader::new(out);
             let mut line = String::new();
             while matches!(lines.read_line(&mut line), Ok(1..)) {
                 kept_out.lock().extend_from_slice(line.as_bytes());
-                if let Some((_, rest)) = line.split_once("http://127.0.0.1:") {
-                    let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
-                    let _ = found.send(format!("http://127.0.0.1:{port}"));
+                if line.contains("http://127.0.0.1:") {
+                    let _ = found.send(address_in(&line).unwrap());
                 }
                 line.clear();
             }
         });
         let reads_err = std::thread::spawn(move || {
-            let (mut err, mut buffer) = (err, [0; 8_192]);
-            while let Ok(count @ 1..) = err.read(&mut buffer) {
-                kept_err.lock().extend(buffer.iter().take(count));
+            let mut lines = BufReader::new(err);
+            let mut line = Vec::new();
+            while matches!(lines.read_until(b'\n', &mut line), Ok(1..)) {
+                kept_err.lock().extend_from_slice(&line);
+                let text = String::from_utf8_lossy(&line);
+                if text.contains("listening")
+                    && let Some(address) = address_in(&text)
+                {
+                    let _ = logged.send(address);
+                }
+                line.clear();
             }
         });
         let address = address.recv();
@@ -112,6 +128,13 @@ impl Start {
         let address = address.unwrap_or_else(|_| failed());
         Running { child, address, output: vec![reads_out, reads_err], said }
     }
+}
+
+/// The address of this machine that a line names.
+fn address_in(line: &str) -> Option<String> {
+    let (_, rest) = line.split_once("127.0.0.1:")?;
+    let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    Some(format!("http://127.0.0.1:{port}"))
 }
 
 impl Running {
@@ -133,6 +156,25 @@ impl Running {
         let _ = self.child.kill();
         self.end();
         self.said.clone()
+    }
+
+    /// Asks it to end, as `kill` does, and waits until it has.
+    pub(crate) fn terminate(&mut self) -> (ExitStatus, Said) {
+        self.signal(Signal::TERM);
+        let status = self.end();
+        (status, self.said.clone())
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let process = Pid::from_raw(i32::try_from(self.id()).unwrap()).unwrap();
+        kill_process(process, signal).unwrap();
+    }
+
+    /// Where its operations listener is, if it has one: that is logged before where it listens.
+    pub(crate) fn operations(&self) -> String {
+        let log = String::from_utf8_lossy(&self.said.err.lock()).into_owned();
+        let line = log.lines().find(|line| line.contains("health and metrics")).unwrap_or_else(|| panic!("{log}"));
+        address_in(line).unwrap()
     }
 
     /// Waits for it to end by itself.
