@@ -461,15 +461,27 @@ impl PlatformUseCase for RotateRoot {
             passphrase: input.passphrase.as_deref(),
         };
         let new = app.new_root(&request, self.key_file.as_deref())?;
-        let rotating = unsealed.record.rotate(&unsealed.root, &new.root, new.provider, app.random.as_ref())?;
+        // The stored record: the one in memory still says that the last rotation is under way when that has long ended.
+        let header = app.store.header(TenantId::PLATFORM).await?.ok_or_else(AppError::not_found)?;
+        let mut meta = TenantMeta::from_bytes(&header.meta)?;
+        let record = meta.installation.as_ref().ok_or_else(|| AppError::new(Code::NotInitialized))?;
+        if record.root_version() != unsealed.record.root_version() {
+            // Another rotation was committed just now: what is in memory will follow in a moment.
+            tokio::task::yield_now().await;
+            return Err(CommitError::Stale { tenant: TenantId::PLATFORM }.into());
+        }
+        let rotating = record.rotate(&unsealed.root, &new.root, new.provider, app.random.as_ref()).map_err(
+            |error| match error {
+                SealError::RotationUnderWay => AppError::with_detail(Code::WrongState, error.to_string()),
+                error => error.into(),
+            },
+        )?;
         let shares = new.shares.iter().map(|share| share.expose().clone()).collect();
         let version = rotating.root_version();
         tx.note("provider", input.provider.as_str());
         tx.note("version", version.to_string());
         let installation_key = verifier_key(&installation_signer(&new.root, &rotating)?)?;
         tx.note("installation_key", installation_key.as_str());
-        let header = app.store.header(TenantId::PLATFORM).await?.ok_or_else(AppError::not_found)?;
-        let mut meta = TenantMeta::from_bytes(&header.meta)?;
         meta.installation = Some(rotating.clone());
         let bytes = meta.to_bytes()?;
         tx.change_header(|change| change.meta = Some((header.meta_version, bytes)));
