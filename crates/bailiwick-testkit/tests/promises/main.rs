@@ -8,6 +8,7 @@
 mod durability;
 mod export;
 mod harness;
+mod keys;
 mod leaks;
 mod revocation;
 mod sealing;

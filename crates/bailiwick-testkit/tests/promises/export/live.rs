@@ -11,7 +11,7 @@ use crate::harness::Ask;
 use crate::harness::export::{Lines, keys_of, verdict};
 use crate::harness::process::{Credentials, Running, Start};
 
-const ROUNDS: usize = 6;
+const ROUNDS: usize = 4;
 /// So many things are written between two exports, at least.
 const WRITES_BETWEEN: u64 = 20;
 

@@ -193,6 +193,9 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the server's log:\n{}", String::from_utf8_lossy(&self.said.err.lock()));
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

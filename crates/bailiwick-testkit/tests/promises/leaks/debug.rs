@@ -35,7 +35,9 @@ fn nothing_that_carries_a_secret_shows_it_in_debug() {
         shown::<platform::Initialized>(json!({ "shares": [value], "operator": operator })),
         shown::<platform::Unseal>(json!({ "key": value })),
         shown::<platform::RotateRootKey>(json!({ "provider": "passphrase", "passphrase": value })),
-        shown::<platform::RotatedRootKey>(json!({ "version": 2, "tenants": 1, "shares": [value] })),
+        shown::<platform::RotatedRootKey>(
+            json!({ "version": 2, "tenants": 1, "installation_key": "k", "shares": [value] }),
+        ),
         shown::<secret::WriteSecret>(json!({ "data": { "a": value, member.as_str(): 1 } })),
         shown::<secret::RevealedSecret>(json!({ "data": { "a": value, member.as_str(): 1 }, "version": version })),
         format!("{credential:?} {:?} {:?}", credential.reveal(), credential.secret()),
