@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bailiwick_app::{App, AppError, Door, Idempotency, RequestMeta};
 use bailiwick_types::limits::{BODY_BYTES_MAX, IDEMPOTENCY_KEY_BYTES_MAX, URI_BYTES_MAX};
-use bailiwick_types::{Code, RequestId, Secret};
+use bailiwick_types::{Code, CredentialText, RequestId, Secret};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
@@ -20,7 +20,7 @@ use tracing::Instrument as _;
 
 use crate::call::Call;
 use crate::reply::{Body, Reply, problem};
-use crate::route::{DoorKind, Route};
+use crate::route::{Access, DoorKind, Route};
 
 /// What the doors need to know beside the application.
 #[derive(Debug, Clone, Default)]
@@ -210,11 +210,14 @@ impl Server {
         if door != DoorKind::Vault {
             stated.extend(params.get("tenant").cloned());
         }
-        let body = read_body(body).await?;
         let credential = match door {
             DoorKind::Vault => crate::vault::credential(&parts.headers)?,
             _ => bearer(&parts.headers)?,
         };
+        // Who shows no credential is refused whatever the body says: nobody fills memory without one.
+        let shows_one = credential.as_ref().is_some_and(|text| CredentialText::parse(text.expose()).is_ok());
+        let is_open = matches!(route.access, Access::Open(_));
+        let body = if shows_one || is_open { read_body(body).await? } else { Bytes::new() };
         let idempotency = idempotency(&parts.headers, method, target, &body)?;
         let meta = RequestMeta {
             id,
@@ -401,7 +404,7 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<Secret<String>>, AppE
 fn idempotency(headers: &HeaderMap, method: &str, target: &str, body: &Bytes) -> Result<Option<Idempotency>, AppError> {
     let Some(value) = single(headers, HeaderName::from_static("idempotency-key"))? else { return Ok(None) };
     let key = value.to_str().unwrap_or_default();
-    if key.is_empty() || key.len() > IDEMPOTENCY_KEY_BYTES_MAX {
+    if key.is_empty() || key.len() > IDEMPOTENCY_KEY_BYTES_MAX || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(AppError::invalid(format!(
             "`Idempotency-Key` must have 1 to {IDEMPOTENCY_KEY_BYTES_MAX} visible ASCII characters"
         )));
