@@ -176,6 +176,8 @@ impl UseCase for Update {
 pub struct Delete {
     /// Which.
     pub name: MountName,
+    /// Only if it still has this version.
+    pub if_match: Option<u64>,
 }
 
 impl UseCase for Delete {
@@ -185,6 +187,7 @@ impl UseCase for Delete {
         let found = tx.locate_mount(&self.name).await?;
         let permit = tx.authorize::<act::MountDelete>(found.resource()).await?;
         let (version, record) = tx.load(&permit, found)?;
+        check_precondition(self.if_match, version)?;
         let destroyed = destroy_all(tx, &permit, &record).await?;
         tx.remove(&permit, MountRecord::SPACE, self.name.as_str().as_bytes().to_vec(), version)?;
         tx.bump_epoch();

@@ -570,6 +570,8 @@ impl UseCase for Configure {
 pub struct Purge {
     /// Which secret.
     pub at: SecretAt,
+    /// Only if the metadata still has this version.
+    pub if_match: Option<u64>,
 }
 
 impl UseCase for Purge {
@@ -580,6 +582,7 @@ impl UseCase for Purge {
         let permit = tx.authorize::<act::SecretPurge>(found.resource()).await?;
         let mount = mounted(mount)?;
         let (replaces, record) = tx.load(&permit, found)?;
+        crate::accounts::check_precondition(self.if_match, replaces)?;
         let place = Place { mount, path: self.at.path.clone(), replaces: Some(replaces) };
         for number in record.versions.keys() {
             tx.remove_value(&permit, &place, *number).await?;

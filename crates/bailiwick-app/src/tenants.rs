@@ -381,6 +381,8 @@ pub struct Delete {
     pub tenant: String,
     /// The hold period, such as `7d`; the configured one if absent.
     pub hold: Option<String>,
+    /// Only if it still has this version.
+    pub if_match: Option<u64>,
 }
 
 impl PlatformUseCase for Delete {
@@ -388,6 +390,7 @@ impl PlatformUseCase for Delete {
     type Reply = Tenant;
     async fn run(&self, tx: &mut PlatformTx<'_>) -> Result<Answer<Tenant>, AppError> {
         let permit = tx.authorize_on::<act::TenantDelete>(&self.tenant).await?;
+        crate::accounts::check_precondition(self.if_match, tx_version(tx)?)?;
         let config = &tx.app.config;
         let hold = match &self.hold {
             Some(text) => validate::duration("hold", text)?,

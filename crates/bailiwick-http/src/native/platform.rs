@@ -41,7 +41,7 @@ pub(crate) fn routes() -> Vec<Route> {
         .takes::<UpdateTenant>(),
         Route::platform("DELETE", "/api/v1/tenants/{tenant}", |call| {
             let hold = call.query("hold").map(str::to_owned);
-            Ok(tenants::Delete { tenant: call.text("tenant").to_owned(), hold })
+            Ok(tenants::Delete { tenant: call.text("tenant").to_owned(), hold, if_match: call.if_match()? })
         })
         .query(&[("hold", "how long the tenant can still be saved, such as `7d`")]),
         Route::platform("POST", "/api/v1/tenants/{tenant}/suspend", |call| {

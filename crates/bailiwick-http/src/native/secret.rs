@@ -30,7 +30,7 @@ pub(crate) fn routes() -> Vec<Route> {
         })
         .takes::<UpdateMount>(),
         Route::tenant("DELETE", "/api/v1/t/{tenant}/mounts/{mount}", |call| {
-            Ok(mounts::Delete { name: call.id("mount")? })
+            Ok(mounts::Delete { name: call.id("mount")?, if_match: call.if_match()? })
         }),
         written(Route::tenant_as("PUT", SECRET, write, show_written).takes::<WriteSecret>()),
         written(Route::tenant_as("PATCH", SECRET, patch, show_written).takes::<WriteSecret>()),
@@ -50,7 +50,9 @@ pub(crate) fn routes() -> Vec<Route> {
         Route::tenant("GET", METADATA, |call| Ok(secrets::Describe { at: at(call)? })),
         Route::tenant("PUT", METADATA, |call| configure(call, false)).takes::<ConfigureSecret>(),
         Route::tenant("PATCH", METADATA, |call| configure(call, true)).takes::<ConfigureSecret>(),
-        Route::tenant("DELETE", METADATA, |call| Ok(secrets::Purge { at: at(call)? })),
+        Route::tenant("DELETE", METADATA, |call| {
+            Ok(secrets::Purge { at: at(call)?, if_match: call.if_match()? })
+        }),
     ];
     let mut reveal = Route::tenant_as("GET", SECRET, reveal, show_revealed)
         .query(&[("version", "which version; the newest if absent")]);

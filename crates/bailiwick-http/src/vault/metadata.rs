@@ -194,7 +194,7 @@ fn faults(name: &str, value: Option<&str>) -> Vec<String> {
 }
 
 async fn purge(call: Call) -> Result<Reply, AppError> {
-    let purged = call.app().run(call.meta(), || Ok(secrets::Purge { at: at(&call)? })).await;
+    let purged = call.app().run(call.meta(), || Ok(secrets::Purge { at: at(&call)?, if_match: None })).await;
     done_or_absent(&call, "metadata", purged)
 }
 

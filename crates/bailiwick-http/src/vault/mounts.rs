@@ -179,7 +179,7 @@ fn check_engine(members: &Members<'_>) -> Result<(), AppError> {
 async fn disable(call: Call) -> Result<Reply, AppError> {
     let path = call.text("mount");
     let input = || match path.parse() {
-        Ok(name) => Ok(mounts::Delete { name }),
+        Ok(name) => Ok(mounts::Delete { name, if_match: None }),
         Err(NameError::Reserved { .. }) => Err(AppError::invalid(format!("cannot unmount \"{path}/\""))),
         Err(_) => Err(AppError::not_found()),
     };
