@@ -1,11 +1,15 @@
 //! Requests to a world's server, and its answers.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use bailiwick_types::CredentialText;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body::Frame;
+use http_body_util::BodyExt;
 use serde_json::Value;
 
 use crate::holdings::names;
@@ -20,6 +24,10 @@ pub struct Request<'w> {
     /// The credential that it is sent with, to find out whose randomness it draws.
     caller: String,
     body: Bytes,
+    /// Of which size the body's pieces are.
+    piece: usize,
+    /// Whether the body breaks off after its last piece.
+    is_cut_off: bool,
     label: Option<String>,
     peer: Option<SocketAddr>,
 }
@@ -28,7 +36,8 @@ impl<'w> Request<'w> {
     pub(crate) fn new(world: &'w World, method: &str, target: &str) -> Self {
         let builder = http::Request::builder().method(method).uri(target);
         let peer = Some(names::PEER.parse().unwrap());
-        Self { world, builder, caller: String::new(), body: Bytes::new(), label: None, peer }
+        let (caller, body) = (String::new(), Bytes::new());
+        Self { world, builder, caller, body, piece: usize::MAX, is_cut_off: false, label: None, peer }
     }
 
     /// Sent with this credential: in `X-Vault-Token` at the Vault door, as a bearer token elsewhere. An empty one is
@@ -74,6 +83,18 @@ impl<'w> Request<'w> {
         self
     }
 
+    /// With its body in pieces of this size, of which nobody knows before how many there are.
+    pub fn in_pieces(mut self, size: usize) -> Self {
+        self.piece = size;
+        self
+    }
+
+    /// With a body that the connection breaks off after.
+    pub fn cut_off(mut self) -> Self {
+        self.is_cut_off = true;
+        self
+    }
+
     /// Draws randomness from the stream of this name, so that another request in another world can draw the same. Not
     /// to be used twice for requests that make things in one world: they would get the same ids.
     pub fn label(mut self, label: &str) -> Self {
@@ -98,12 +119,61 @@ impl<'w> Request<'w> {
 
     /// As [`Request::send`], for asynchronous code.
     pub fn ask(self) -> impl Future<Output = Answer> + Send + 'static {
+        let asked = self.open();
+        async move { Answer::of(asked.await).await }
+    }
+
+    /// Sends it and reads no more than the answer's head: the answer is being given until this is dropped.
+    ///
+    /// # Panics
+    /// As [`Request::send`].
+    pub fn hold(self) -> impl Drop + use<> {
+        struct Held(#[expect(dead_code, reason = "held, not read")] http::Response<bailiwick_http::Body>);
+        impl Drop for Held {
+            fn drop(&mut self) {}
+        }
+        let world = self.world;
+        Held(world.block_on(self.open()))
+    }
+
+    fn open(self) -> impl Future<Output = http::Response<bailiwick_http::Body>> + Send + 'static {
         let label = self.label.unwrap_or_else(|| self.world.next_label(&whose(&self.caller)));
-        let request = self.builder.body(Full::new(self.body)).expect("a request that HTTP knows");
+        let body = Pieces::of(&self.body, self.piece, self.is_cut_off);
+        let request = self.builder.body(body).expect("a request that HTTP knows");
         let server = self.world.server().clone();
         let peer = self.peer;
-        async move {
-            SeededRandom::labelled(&label, async move { Answer::of(server.handle(request, peer).await).await }).await
+        async move { SeededRandom::labelled(&label, async move { server.handle(request, peer).await }).await }
+    }
+}
+
+/// A request's body on its way.
+struct Pieces {
+    left: VecDeque<Bytes>,
+    is_cut_off: bool,
+}
+
+impl Pieces {
+    fn of(body: &Bytes, size: usize, is_cut_off: bool) -> Self {
+        let mut left = VecDeque::new();
+        let mut rest = body.clone();
+        while !rest.is_empty() {
+            left.push_back(rest.split_to(size.min(rest.len())));
+        }
+        Self { left, is_cut_off }
+    }
+}
+
+impl http_body::Body for Pieces {
+    type Data = Bytes;
+    type Error = std::io::Error;
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        let end = std::mem::take(&mut self.is_cut_off).then(|| Err(std::io::ErrorKind::ConnectionReset.into()));
+        match self.left.pop_front() {
+            Some(piece) => {
+                self.is_cut_off = end.is_some();
+                Poll::Ready(Some(Ok(Frame::data(piece))))
+            }
+            None => Poll::Ready(end),
         }
     }
 }

@@ -11,7 +11,9 @@
 
 mod foreign;
 mod fuzz;
+mod input;
 mod interference;
+mod limits;
 mod matrix;
 mod rotation;
 mod routes;
