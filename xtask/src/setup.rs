@@ -1,7 +1,7 @@
 //! What the tests need beyond Rust, installed below the target directory.
 //!
 //! Everything from PyPI goes into one virtual environment, so nothing of the machine changes and deleting the target
-//! directory undoes it. Only a missing Python comes from the machine's own packages, and only as root.
+//! directory undoes it. Only a missing Python and cvc5 come from the machine's own packages, and only as root.
 //!
 //! A stamp holds the requirements that were installed last: when it agrees, nothing is started at all.
 
@@ -46,6 +46,7 @@ pub(crate) fn setup() -> Outcome<Tools> {
     let home = shell::target_dir()?.join("xtask");
     let tools = Tools { venv: home.join("venv"), cache: home.join("cache") };
     let stamp = home.join("installed");
+    solver()?;
     if fs::read_to_string(&stamp).is_ok_and(|text| text == REQUIREMENTS) && tools.python().exists() {
         println!("setup: everything is there ({})", home.display());
         return Ok(tools);
@@ -60,6 +61,26 @@ pub(crate) fn setup() -> Outcome<Tools> {
     // Written last: a setup that was interrupted starts again.
     fs::write(&stamp, REQUIREMENTS).context(stamp.display())?;
     Ok(tools)
+}
+
+/// cvc5, which the prover's tests ask. It comes from the machine's packages: there is no other build of it to be had.
+fn solver() -> Outcome {
+    if shell::succeeds(Command::new("cvc5").arg("--version")) {
+        return Ok(());
+    }
+    let by_hand = "apt-get update && apt-get install --yes cvc5";
+    if !is_root() || !shell::succeeds(Command::new("apt-get").arg("--version")) {
+        return Err(Failure::new(format!(
+            "cvc5 is needed, the solver that proves policies: install it with this system's package manager, then run \
+             `cargo xtask setup` again. On Debian:\n  sudo sh -c '{by_hand}'"
+        )));
+    }
+    println!("setup: installing cvc5 with apt-get: it is missing here");
+    let offline = || format!("apt-get could not install cvc5; with a network, run:\n  {by_hand}");
+    shell::run(Command::new("apt-get").args(["update", "--quiet"])).advice(offline())?;
+    let mut install = Command::new("apt-get");
+    install.env("DEBIAN_FRONTEND", "noninteractive");
+    shell::run(install.args(["install", "--yes", "--quiet", "--no-install-recommends", "cvc5"])).advice(offline())
 }
 
 fn make_venv(venv: &Path) -> Outcome {

@@ -33,6 +33,7 @@ use crate::error::{AppError, Retry};
 use crate::gate::{Gate, Pass};
 use crate::installation::UnsealProgress;
 use crate::policies::parse_target;
+use crate::prove::{NoProver, Prover};
 use crate::records::{
     AccountRecord, BindingRecord, CredentialRecord, MemberRecord, OperatorRecord, PolicyRecord, Stored, TenantMeta,
 };
@@ -56,6 +57,10 @@ pub struct AppConfig {
     /// records that are written with it, so this bounds the seals of one key: random nonces of 96 bits are good for 2^32
     /// of them (NIST SP 800-38D, 8.3).
     pub rotate_data_every: u64,
+    /// Who proves changes of policies.
+    pub prover: Arc<dyn Prover>,
+    /// Whether a change that is not proved is refused.
+    pub require_proof: bool,
 }
 
 impl Default for AppConfig {
@@ -66,6 +71,8 @@ impl Default for AppConfig {
             limits: Limits::default(),
             tenants_cached_max: 20_000,
             rotate_data_every: 1 << 28,
+            prover: Arc::new(NoProver),
+            require_proof: false,
         }
     }
 }
@@ -106,6 +113,12 @@ impl Unsealed {
             Some((version, root)) if *version == record.root_version() => Ok(root),
             _ => Err(AppError::internal("a keyring is wrapped under an unknown root key")),
         }
+    }
+
+    /// Whether it has the root key that a keyring is wrapped under.
+    fn has_root_of(&self, record: &KeyringRecord) -> bool {
+        let version = record.root_version();
+        version == self.record.root_version() || self.previous.as_ref().is_some_and(|(previous, _)| *previous == version)
     }
 
     /// A tenant's keys.
@@ -443,6 +456,10 @@ impl App {
             return Ok(None);
         }
         let keyring = match (&meta.keyring, state.is_sealed) {
+            // The root key was replaced between these two looks: look again.
+            (Some(record), false) if !unsealed.has_root_of(record) && !Arc::ptr_eq(&unsealed, &self.unsealed()?) => {
+                return Err(bailiwick_store::CommitError::Stale { tenant }.into());
+            }
             (Some(record), false) => Some(Arc::new(unsealed.unwrap(tenant, record)?)),
             (Some(_), true) => None,
             (None, _) => return Err(AppError::internal("a tenant has no keys")),

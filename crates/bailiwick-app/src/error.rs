@@ -4,6 +4,7 @@ use bailiwick_authz::AuthenticationError;
 use bailiwick_seal::SealError;
 use bailiwick_store::{CommitError, StoreError};
 use bailiwick_types::api::policy::PolicyProblem;
+use bailiwick_types::api::proof::Verdict;
 use bailiwick_types::{Code, ErrorClass, Limit, NameError, TenantId};
 
 /// A refusal or failure, ready to be shown: a stable code, and a detail where one may be told.
@@ -16,6 +17,7 @@ pub struct AppError {
     code: Code,
     detail: Option<String>,
     problems: Vec<PolicyProblem>,
+    refuted: Vec<Verdict>,
     retry_after_ms: Option<u64>,
     retry: Option<Retry>,
 }
@@ -32,7 +34,7 @@ pub(crate) enum Retry {
 impl AppError {
     /// An error that needs no detail.
     pub fn new(code: Code) -> Self {
-        Self { code, detail: None, problems: Vec::new(), retry_after_ms: None, retry: None }
+        Self { code, detail: None, problems: Vec::new(), refuted: Vec::new(), retry_after_ms: None, retry: None }
     }
 
     /// An error with a detail for people.
@@ -71,6 +73,13 @@ impl AppError {
         Self { problems, ..Self::new(Code::InvalidPolicy) }
     }
 
+    /// A change that would break something, with what.
+    pub(crate) fn refuted(refuted: Vec<Verdict>) -> Self {
+        let names: Vec<&str> = refuted.iter().map(|verdict| verdict.property.as_str()).collect();
+        let detail = format!("it would break {}", names.join(", "));
+        Self { refuted, ..Self::with_detail(Code::ProofRefuted, detail) }
+    }
+
     pub(crate) fn retry(&self) -> Option<Retry> {
         self.retry
     }
@@ -97,6 +106,11 @@ impl AppError {
     /// Errors in a policy text.
     pub fn problems(&self) -> &[PolicyProblem] {
         &self.problems
+    }
+
+    /// What a change of policies would break.
+    pub fn refutations(&self) -> &[Verdict] {
+        &self.refuted
     }
 
     /// How long to wait before trying again.

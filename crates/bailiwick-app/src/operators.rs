@@ -2,6 +2,8 @@
 //!
 //! INV-OPERATOR-1: the last enabled `operator-admin` cannot be taken away.
 
+use std::sync::Arc;
+
 use bailiwick_authz::{Layer, Permit};
 use bailiwick_types::action::act;
 use bailiwick_types::api::identity::{Credential, IssueCredential, IssuedKey};
@@ -267,7 +269,8 @@ impl PlatformUseCase for PutGuardrail {
         let before = tx.load_if_any(&permit, found)?.map(|(version, _)| version);
         let (most, now) = (tx.limit(Limit::PolicyBytes), tx.now());
         let put = PutChecked { layer: Layer::Guardrail, most, now, before, name: &self.name, input: &self.input };
-        let (record, compiled) = put.check(tx.app, self.if_match, self.must_be_new).await?;
+        let (mut record, compiled) = put.check(tx.app, self.if_match, self.must_be_new).await?;
+        record.proof = Some(tx.prove_guardrail(&self.name, Some(Arc::clone(&compiled))).await?);
         let version = before.unwrap_or(0) + 1;
         if self.input.dry_run {
             tx.note("dry_run", "true");
@@ -336,6 +339,7 @@ impl PlatformUseCase for DeleteGuardrail {
         let permit = tx.authorize::<act::GuardrailDelete>(found.resource()).await?;
         let (version, _) = tx.load(&permit, found)?;
         check_precondition(self.if_match, version)?;
+        tx.prove_guardrail(&self.name, None).await?;
         tx.remove(&permit, PolicyRecord::SPACE, key.to_vec(), version)?;
         tx.commit(permit, Done {}).await
     }

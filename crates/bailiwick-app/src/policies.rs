@@ -383,6 +383,7 @@ pub(crate) fn show_policy(version: u64, record: PolicyRecord, compiled: Option<&
         version,
         updated: record.updated,
         warnings: warnings.unwrap_or_default(),
+        proof: record.proof,
     }
 }
 
@@ -412,7 +413,8 @@ impl UseCase for Put {
         let before = tx.load_if_any(&permit, found)?.map(|(version, _)| version);
         let (most, now) = (tx.limit(Limit::PolicyBytes), tx.now());
         let put = PutChecked { layer: Layer::Tenant, most, now, before, name: &self.name, input: &self.input };
-        let (record, compiled) = put.check(tx.app, self.if_match, self.must_be_new).await?;
+        let (mut record, compiled) = put.check(tx.app, self.if_match, self.must_be_new).await?;
+        record.proof = Some(tx.prove_policy(&self.name, Some(Arc::clone(&compiled))).await?);
         let version = before.unwrap_or(0) + 1;
         if self.input.dry_run {
             tx.note("dry_run", "true");
@@ -455,6 +457,7 @@ impl PutChecked<'_> {
             description: self.input.description.clone(),
             text: self.input.text.clone(),
             updated: self.now,
+            proof: None,
         };
         Ok((record, compiled))
     }
@@ -530,6 +533,7 @@ impl UseCase for Delete {
         let permit = tx.authorize::<act::PolicyDelete>(found.resource()).await?;
         let (version, _) = tx.load(&permit, found)?;
         check_precondition(self.if_match, version)?;
+        tx.prove_policy(&self.name, None).await?;
         tx.remove(&permit, PolicyRecord::SPACE, key.to_vec(), version)?;
         tx.commit(permit, Done {}).await
     }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use bailiwick_seal::{InstallationRecord, KeyringRecord, Verifier};
 use bailiwick_store::Space;
 use bailiwick_types::api::identity::{AccountKind, Labels};
+use bailiwick_types::api::proof::{Covers, ProofMark};
 use bailiwick_types::api::secret::MountConfig;
 use bailiwick_types::{
     AccountId, BindingId, CredentialId, Limit, Limits, MemberId, MountId, MountName, OperatorId, PolicyName,
@@ -27,6 +28,7 @@ pub(crate) fn limit_of(space: Space) -> Option<Limit> {
         Space::Credential | Space::CredentialOf => Limit::Credentials,
         Space::Binding => Limit::Bindings,
         Space::Policy => Limit::Policies,
+        Space::Invariant => Limit::Invariants,
         Space::Mount => Limit::Mounts,
         Space::Secret => Limit::Secrets,
         Space::SecretVersion => Limit::SecretVersions,
@@ -50,6 +52,7 @@ stored! {
     MemberRecord => Member, AccountRecord => Account, CredentialRecord => Credential,
     CredentialOfRecord => CredentialOf, BindingRecord => Binding, PolicyRecord => Policy, MountRecord => Mount,
     SecretRecord => Secret, IdempotencyRecord => Idempotency, OperatorRecord => Operator, UsageRecord => Usage,
+    InvariantRecord => Invariant,
 }
 
 /// What stands in a tenant's header beside state and epoch.
@@ -189,6 +192,22 @@ pub(crate) struct PolicyRecord {
     pub(crate) description: String,
     pub(crate) text: String,
     pub(crate) updated: Timestamp,
+    /// What was proved when it was stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) proof: Option<ProofMark>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct InvariantRecord {
+    pub(crate) name: PolicyName,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) description: String,
+    pub(crate) text: String,
+    #[serde(default)]
+    pub(crate) covers: Covers,
+    pub(crate) updated: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) proof: Option<ProofMark>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -124,6 +124,7 @@ fn used(limit: Limit, counts: &Counts) -> Option<u64> {
         Limit::Credentials => Space::Credential,
         Limit::Bindings => Space::Binding,
         Limit::Policies => Space::Policy,
+        Limit::Invariants => Space::Invariant,
         Limit::Mounts => Space::Mount,
         Limit::Secrets => Space::Secret,
         Limit::SecretVersions => Space::SecretVersion,

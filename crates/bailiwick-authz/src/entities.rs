@@ -157,7 +157,9 @@ pub(crate) fn is_itself(principal: &PrincipalFacts, resource: &Resource) -> bool
 /// On whose ground things of a kind are. A tenant as a whole is on its own.
 pub(crate) const fn plane_of(kind: ResourceKind) -> Plane {
     match kind {
-        ResourceKind::Platform | ResourceKind::Operator | ResourceKind::Guardrail => Plane::Platform,
+        ResourceKind::Platform | ResourceKind::Operator | ResourceKind::Guardrail | ResourceKind::PlatformInvariant => {
+            Plane::Platform
+        }
         _ => Plane::Tenant,
     }
 }

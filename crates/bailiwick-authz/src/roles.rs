@@ -133,12 +133,15 @@ unless { resource is Ledger };"#,
     Role {
         name: "policy-admin",
         title: "Policy administrator",
-        description: "manages policies and role bindings, and so can give anything to anybody of the tenant",
+        description: "manages policies, invariants and role bindings, and so can give anything to anybody of the tenant",
         plane: Plane::Tenant,
         template: r#"permit(
   principal == ?principal,
   action in [
     Action::"policy:put", Action::"policy:list", Action::"policy:show", Action::"policy:delete", Action::"policy:check",
+    Action::"policy:diff",
+    Action::"invariant:put", Action::"invariant:list", Action::"invariant:show", Action::"invariant:delete",
+    Action::"invariant:check",
     Action::"binding:create", Action::"binding:list", Action::"binding:show", Action::"binding:delete",
     Action::"role:list", Action::"role:show",
     Action::"member:list", Action::"member:show", Action::"account:list", Action::"account:show"

@@ -47,7 +47,9 @@ pub(crate) const fn group(sensitivity: Sensitivity) -> &'static str {
 const fn containers(kind: ResourceKind) -> &'static str {
     match kind {
         ResourceKind::Platform => "",
-        ResourceKind::Tenant | ResourceKind::Operator | ResourceKind::Guardrail => " in [Platform]",
+        ResourceKind::Tenant | ResourceKind::Operator | ResourceKind::Guardrail | ResourceKind::PlatformInvariant => {
+            " in [Platform]"
+        }
         ResourceKind::Credential => " in [Member, Account, Tenant]",
         ResourceKind::Folder | ResourceKind::Secret => " in [Folder, Mount, Tenant]",
         ResourceKind::Member
@@ -55,6 +57,7 @@ const fn containers(kind: ResourceKind) -> &'static str {
         | ResourceKind::Role
         | ResourceKind::Binding
         | ResourceKind::Policy
+        | ResourceKind::Invariant
         | ResourceKind::Mount
         | ResourceKind::Ledger
         | ResourceKind::Keyring => " in [Tenant]",

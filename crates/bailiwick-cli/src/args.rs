@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    account, binding, docs, guardrail, installation, key, keyring, ledger, member, mount, operator, platform, policy,
-    profile, role, secret, tenant, verify,
+    account, binding, docs, guardrail, installation, invariant, key, keyring, ledger, member, mount, operator,
+    platform, policy, profile, role, secret, tenant, verify,
 };
 use crate::output::OutputFormat;
 use crate::server;
@@ -184,6 +184,17 @@ pub(crate) enum Command {
     /// The tenant's own policies, in Cedar
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// Rules over all possible requests, which no change of policies may break
+    #[command(subcommand)]
+    Invariant(invariant::InvariantCommand),
+    /// Prove isolation, guardrails and invariants of the policies in force
+    #[command(after_help = "\
+Examples:
+  bailiwick prove
+  bailiwick prove --output json
+
+The same as `bailiwick invariant check`. Exit code 6: something is untrue, and a request is shown for which it is.")]
+    Prove,
     /// Mounts: where secrets live
     #[command(subcommand)]
     Mount(mount::MountCommand),

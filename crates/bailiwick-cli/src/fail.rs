@@ -94,6 +94,11 @@ impl Fail {
                 }
             }
         }
+        if let Some(problem) = &self.problem {
+            for verdict in &problem.refuted {
+                let _ = write!(text, "\n  {}", clean(&crate::commands::invariant::said(verdict)));
+            }
+        }
         if let Some(hint) = self.hint.as_deref().filter(|hint| !hint.is_empty()) {
             let _ = write!(text, "\nhint: {}", clean(hint));
         }

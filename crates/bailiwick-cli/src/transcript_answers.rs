@@ -1,5 +1,7 @@
 //! What the server of the transcript knows: one answer per route.
 
+use std::sync::LazyLock;
+
 use super::fake::{Canned, Seen};
 
 pub(super) const TENANT: &str = r#"{"id":"ten_04106101040g20g4081040g208","slug":"acme","name":"Acme Ltd","state":"active","is_sealed":false,"created":"2026-01-01T00:00:00Z","counts":{"members":1,"accounts":2,"credentials":3,"bindings":4,"policies":0,"mounts":1,"secrets":1234,"secret_versions":5678,"ledger_entries":91011}}"#;
@@ -29,6 +31,17 @@ pub(super) const CONSISTENCY: &str =
     r#"{"old":4,"new":8,"old_root":"cg==","proof":["aDE="],"checkpoint":"o\n8\nr\n\n— x sig\n"}"#;
 pub(super) const CHECK: &str =
     r#"{"decision":"deny","determining":["guardrail:no-eternal-keys"],"candidates":3,"total":12}"#;
+
+pub(super) const INVARIANT: &str = r#"{"name":"no-prod","description":"agents stay out","text":"forbid(principal is Agent, action, resource);","covers":"everything","version":2,"updated":"2026-01-01T00:00:00Z","proof":{"status":"proved","hash":"00ff","solver":"cvc5 1.0.3","checked":"2026-01-01T00:00:00Z"}}"#;
+const EXAMPLE: &str = r#"{"principal":{"kind":"Agent","id":"x"},"action":"secret:reveal","resource":{"kind":"Secret","id":"y"},"determining":["policy:deploy"],"sentence":"Agent \"x\" may secret:reveal Secret \"y\": allowed by policy:deploy"}"#;
+pub(super) const SUBSET: &str = r#"{"property":"subset","outcome":"proved","environments":180,"solver":"cvc5 1.0.3"}"#;
+pub(super) const PROOF: &str = r#"{"outcome":"proved","hash":"00ff","solver":"cvc5 1.0.3","verdicts":[{"property":"isolation","outcome":"proved","environments":180}]}"#;
+pub(super) static DIFF: LazyLock<String> = LazyLock::new(|| {
+    let difference = format!(r#"{{"example":{EXAMPLE},"actions":["secret:reveal","secret:list"]}}"#);
+    format!(
+        r#"{{"outcome":"proved","allowed":[{difference}],"denied":[{difference}],"warnings":["policy:deploy: unscoped"]}}"#
+    )
+});
 
 pub(super) fn page(item: &str) -> String {
     format!(r#"{{"items":[{item}],"next":"cursor_2"}}"#)
@@ -74,6 +87,11 @@ pub(super) fn answer(_: usize, seen: &Seen) -> Canned {
         ("GET", ["bindings"]) => page(BINDING),
         (_, ["bindings", ..]) if !is_delete => BINDING.to_owned(),
         (_, ["policies:check"]) => CHECK.to_owned(),
+        (_, ["policies:diff"]) => DIFF.to_owned(),
+        (_, ["policies:subset"]) => SUBSET.to_owned(),
+        ("GET", ["invariants"]) => page(INVARIANT),
+        (_, ["invariants:check"]) => PROOF.to_owned(),
+        (_, ["invariants", ..]) if !is_delete => INVARIANT.to_owned(),
         (_, ["policies:schema"]) => "entity Tenant;\n".to_owned(),
         ("GET", ["mounts"]) => page(MOUNT),
         (_, ["mounts", ..]) if !is_delete => MOUNT.to_owned(),

@@ -95,7 +95,7 @@ pub(crate) fn problem(error: &AppError, request: RequestId) -> Response<Body> {
         hint: hint.map(str::to_owned),
         request_id: is_fault.then(|| request.to_string()),
         errors: error.problems().to_vec(),
-        refuted: Vec::new(),
+        refuted: error.refutations().to_vec(),
     };
     let body = serde_json::to_vec(&problem).unwrap_or_default();
     let mut reply = Reply::of("application/problem+json", full(body));

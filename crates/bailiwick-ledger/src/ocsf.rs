@@ -136,6 +136,8 @@ fn lifecycle(action: Action, kind: &str, noun: &str, verb: &str) -> Option<(u64,
         "tenant" => ResourceKind::Tenant,
         "operator" => ResourceKind::Operator,
         "guardrail" => ResourceKind::Guardrail,
+        "invariant" => ResourceKind::Invariant,
+        "platform-invariant" => ResourceKind::PlatformInvariant,
         "installation" => ResourceKind::Platform,
         // Secrets are data, not entities; each access to them is an API call.
         _ => return None,

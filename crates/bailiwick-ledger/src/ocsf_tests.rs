@@ -310,6 +310,12 @@ fn every_action_becomes_a_valid_event_of_one_class_and_activity() {
         policy:show 6003 Read
         policy:delete 3004 Delete
         policy:check 6003 Read
+        policy:diff 6003 Read
+        invariant:put 3004 Update
+        invariant:list 6003 Read
+        invariant:show 6003 Read
+        invariant:delete 3004 Delete
+        invariant:check 6003 Read
         mount:create 6003 Create
         mount:list 6003 Read
         mount:show 6003 Read
@@ -348,6 +354,11 @@ fn every_action_becomes_a_valid_event_of_one_class_and_activity() {
         guardrail:list 6003 Read
         guardrail:show 6003 Read
         guardrail:delete 3004 Delete
+        platform-invariant:put 3004 Update
+        platform-invariant:list 6003 Read
+        platform-invariant:show 6003 Read
+        platform-invariant:delete 3004 Delete
+        platform-invariant:check 6003 Read
         operator:create 6003 Create
         operator:list 6003 Read
         operator:show 6003 Read

@@ -13,7 +13,8 @@ use std::fmt::Write as _;
 use cedar_policy::EntityUid;
 
 /// Things of the platform, which are in no tenant.
-const OF_THE_PLATFORM: &str = "resource is Platform || resource is Operator || resource is Guardrail";
+const OF_THE_PLATFORM: &str =
+    "resource is Platform || resource is Operator || resource is Guardrail || resource is PlatformInvariant";
 
 /// The most folders or mounts that are told apart pair by pair.
 const PAIRS_MAX: usize = 12;

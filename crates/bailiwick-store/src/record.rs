@@ -38,6 +38,7 @@ spaces! {
     Idempotency = 10, "idempotency", "Answers to requests with an Idempotency-Key.";
     Operator = 11, "operator", "Operators, on the platform's plane.";
     Usage = 12, "usage", "Derived facts such as a credential's last use.";
+    Invariant = 13, "invariant", "Rules over all requests: of the tenant, or of the platform on its plane.";
 }
 
 /// A stored record: sealed bytes and the version that they are sealed under.

@@ -77,6 +77,8 @@ fn with_platform(world: &World, mut admin: Principal) -> Platform {
                    when { resource.hasTag("embargo") && resource.getTag("embargo") == "yes" };"#,
     });
     world.send(&admin, "POST", "/api/v1/guardrails", &guardrail).expect(201);
+    let invariant = json!({ "name": names::PLATFORM_INVARIANT, "text": guardrail["text"] });
+    world.send(&admin, "POST", "/api/v1/invariants", &invariant).expect(201);
     Platform { admin, viewer: Principal { id, key: issued(&key) } }
 }
 
@@ -160,6 +162,10 @@ impl Builder<'_> {
         let policy = r#"forbid(principal is Agent, action == Action::"secret:destroy", resource);"#;
         for name in [names::POLICY, &tenant.only] {
             self.post("policies", &json!({ "name": name, "text": policy }));
+        }
+        let invariant = r#"forbid(principal is Agent, action == Action::"secret:destroy", resource);"#;
+        for name in [names::INVARIANT, &tenant.only] {
+            self.post("invariants", &json!({ "name": name, "text": invariant }));
         }
         for name in [names::SECOND_MOUNT, &tenant.only] {
             self.post("mounts", &json!({ "name": name }));

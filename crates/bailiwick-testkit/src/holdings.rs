@@ -25,6 +25,10 @@ pub mod names {
     pub const POLICY: &str = "house-rules";
     /// The platform's guardrail: nobody reveals what is tagged `embargo=yes`.
     pub const GUARDRAIL: &str = "no-embargoed";
+    /// An invariant.
+    pub const INVARIANT: &str = "no-agent-destroys";
+    /// The platform's invariant.
+    pub const PLATFORM_INVARIANT: &str = "no-embargoed";
     /// The service account's name.
     pub const READER: &str = "reader";
     /// The `Idempotency-Key` that the service account was created with.
@@ -85,8 +89,8 @@ pub struct Tenant {
     pub expired: Key,
     /// The binding of `reader`.
     pub binding: String,
-    /// The name of the mount, the policy and the secrets (one in [`names::MOUNT`], one in that mount) that only this
-    /// tenant has.
+    /// The name of the mount, the policy, the invariant and the secrets (one in [`names::MOUNT`], one in that mount) that
+    /// only this tenant has.
     pub only: String,
 }
 

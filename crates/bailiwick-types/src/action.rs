@@ -115,6 +115,12 @@ actions! {
     PolicyShow = "policy:show", Tenant, Policy, Read, "show one policy";
     PolicyDelete = "policy:delete", Tenant, Policy, Security, "delete a policy";
     PolicyCheck = "policy:check", Tenant, Tenant, Read, "decide a hypothetical request and say which policies determined it";
+    PolicyDiff = "policy:diff", Tenant, Tenant, Read, "show what a change of policies would newly allow and deny, and whether it only takes away";
+    InvariantPut = "invariant:put", Tenant, Invariant, Security, "create or replace an invariant: a rule over all possible requests";
+    InvariantList = "invariant:list", Tenant, Tenant, Read, "list the invariants";
+    InvariantShow = "invariant:show", Tenant, Invariant, Read, "show one invariant";
+    InvariantDelete = "invariant:delete", Tenant, Invariant, Security, "delete an invariant";
+    InvariantCheck = "invariant:check", Tenant, Tenant, Read, "prove isolation, guardrails and invariants of the policies in force";
     // Secrets.
     MountCreate = "mount:create", Tenant, Tenant, Write, "mount a secret engine";
     MountList = "mount:list", Tenant, Tenant, Read, "list the mounts";
@@ -157,6 +163,11 @@ actions! {
     GuardrailList = "guardrail:list", Platform, Platform, Read, "list the guardrails";
     GuardrailShow = "guardrail:show", Platform, Guardrail, Read, "show one guardrail";
     GuardrailDelete = "guardrail:delete", Platform, Guardrail, Security, "delete a guardrail";
+    PlatformInvariantPut = "platform-invariant:put", Platform, PlatformInvariant, Security, "create or replace an invariant of the platform: a rule over all requests, whatever tenants write";
+    PlatformInvariantList = "platform-invariant:list", Platform, Platform, Read, "list the platform's invariants";
+    PlatformInvariantShow = "platform-invariant:show", Platform, PlatformInvariant, Read, "show one invariant of the platform";
+    PlatformInvariantDelete = "platform-invariant:delete", Platform, PlatformInvariant, Security, "delete an invariant of the platform";
+    PlatformInvariantCheck = "platform-invariant:check", Platform, Platform, Read, "prove isolation and the platform's invariants of the guardrails in force, whatever tenants write";
     OperatorCreate = "operator:create", Platform, Platform, Security, "add an operator";
     OperatorList = "operator:list", Platform, Platform, Read, "list the operators";
     OperatorShow = "operator:show", Platform, Operator, Read, "show one operator";

@@ -136,6 +136,8 @@ codes! {
     CasRequired = "cas_required", Invalid, 400, "check-and-set parameter required for this call", "send `cas` with the current version";
     StillInUse = "still_in_use", Conflict, 409, "something still depends on it", "the detail says what";
     WrongState = "wrong_state", Conflict, 409, "the thing is in a state that does not allow this", "the detail says which";
+    ProofRefuted = "proof_refuted", Conflict, 409, "the change would break what must hold for every request", "`refuted` shows such a request; `bailiwick policy diff` shows what a change does";
+    ProofRequired = "proof_required", Conflict, 409, "the change is not proved, and this installation takes none that is not", "the detail says why; the operator can look at [prove] in the configuration";
     PreconditionFailed = "precondition_failed", Conflict, 412, "it has changed since you read it", "read it again and repeat with the new ETag";
     IdempotencyMismatch = "idempotency_mismatch", Conflict, 422, "this Idempotency-Key was used for another request", "use a new key for a new request";
     LimitExceeded = "limit_exceeded", Limited, 429, "the tenant has reached a limit", "remove something, or ask the operator for a higher quota";

@@ -41,6 +41,7 @@ limits! {
     BindingsPerPrincipal = "bindings_per_principal", 64, 1_000, "bindings", "role bindings of one principal";
     Policies = "policies", 10_000, 10_000, "policies", "policies written by the tenant";
     PolicyBytes = "policy_bytes", 65_536, 262_144, "bytes", "size of one policy's text";
+    Invariants = "invariants", 100, 1_000, "invariants", "invariants declared by the tenant";
     Mounts = "mounts", 64, 1_000, "mounts", "mounted secret engines";
     Secrets = "secrets", 100_000, 10_000_000, "secrets", "secrets in all mounts";
     SecretVersions = "secret_versions", 1_000_000, 100_000_000, "versions", "stored versions of all secrets";

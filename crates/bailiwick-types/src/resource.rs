@@ -22,6 +22,8 @@ pub enum ResourceKind {
     Binding,
     /// A policy written by the tenant.
     Policy,
+    /// A rule that the tenant declares over all requests.
+    Invariant,
     /// A mounted secret engine.
     Mount,
     /// A folder of secrets inside a mount.
@@ -38,6 +40,8 @@ pub enum ResourceKind {
     Operator,
     /// A policy of the platform that no tenant can relax.
     Guardrail,
+    /// A rule that the platform declares over all requests.
+    PlatformInvariant,
 }
 
 impl ResourceKind {
@@ -50,6 +54,7 @@ impl ResourceKind {
         Self::Role,
         Self::Binding,
         Self::Policy,
+        Self::Invariant,
         Self::Mount,
         Self::Folder,
         Self::Secret,
@@ -58,6 +63,7 @@ impl ResourceKind {
         Self::Platform,
         Self::Operator,
         Self::Guardrail,
+        Self::PlatformInvariant,
     ];
 
     /// The Cedar entity type.
@@ -70,6 +76,7 @@ impl ResourceKind {
             Self::Role => "Role",
             Self::Binding => "Binding",
             Self::Policy => "Policy",
+            Self::Invariant => "Invariant",
             Self::Mount => "Mount",
             Self::Folder => "Folder",
             Self::Secret => "Secret",
@@ -78,6 +85,7 @@ impl ResourceKind {
             Self::Platform => "Platform",
             Self::Operator => "Operator",
             Self::Guardrail => "Guardrail",
+            Self::PlatformInvariant => "PlatformInvariant",
         }
     }
 

@@ -64,6 +64,7 @@ pub(crate) fn thing(kind: ResourceKind, tenant: TenantId) -> Resource {
         ResourceKind::Role => ("viewer".into(), vec![]),
         ResourceKind::Binding => ("bnd_other".into(), vec![]),
         ResourceKind::Policy => ("deploy".into(), vec![]),
+        ResourceKind::Invariant | ResourceKind::PlatformInvariant => ("never".into(), vec![]),
         ResourceKind::Mount => ("secret".into(), vec![]),
         ResourceKind::Folder => ("secret/app".into(), vec![(ResourceKind::Mount, "secret")]),
         ResourceKind::Secret => {
@@ -82,7 +83,9 @@ pub(crate) fn thing(kind: ResourceKind, tenant: TenantId) -> Resource {
 /// In which tenant that thing is.
 pub(crate) fn home(kind: ResourceKind, tenant: TenantId) -> TenantId {
     match kind {
-        ResourceKind::Platform | ResourceKind::Operator | ResourceKind::Guardrail => TenantId::PLATFORM,
+        ResourceKind::Platform | ResourceKind::Operator | ResourceKind::Guardrail | ResourceKind::PlatformInvariant => {
+            TenantId::PLATFORM
+        }
         _ => tenant,
     }
 }

@@ -7,6 +7,7 @@ pub(crate) mod credential;
 pub(crate) mod docs;
 pub(crate) mod guardrail;
 pub(crate) mod installation;
+pub(crate) mod invariant;
 pub(crate) mod key;
 pub(crate) mod keyring;
 pub(crate) mod ledger;
@@ -16,6 +17,7 @@ pub(crate) mod mount;
 pub(crate) mod operator;
 pub(crate) mod platform;
 pub(crate) mod policy;
+pub(crate) mod policy_change;
 pub(crate) mod policy_text;
 pub(crate) mod profile;
 pub(crate) mod role;
@@ -56,6 +58,14 @@ pub(crate) fn run(session: &mut Session, command: Command) -> Result<(), Fail> {
         Command::Role(command) => role::run(session, command),
         Command::Binding(command) => binding::run(session, command),
         Command::Policy(command) => policy::run(session, command),
+        Command::Invariant(command) => {
+            let invariants = session.tenant()?.invariants();
+            invariant::run(session, &invariants, command)
+        }
+        Command::Prove => {
+            let invariants = session.tenant()?.invariants();
+            invariant::check(session, &invariants)
+        }
         Command::Mount(command) => mount::run(session, command),
         Command::Secret(command) => secret::run(session, command),
         Command::Ledger(command) => {

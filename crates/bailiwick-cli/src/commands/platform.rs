@@ -7,6 +7,7 @@ use clap::Subcommand;
 
 use super::caller;
 use super::installation::RootKeyArgs;
+use super::invariant::{self, InvariantCommand};
 use super::ledger::{self, LedgerCommand};
 use crate::fail::Fail;
 use crate::output::{Human, bytes, count, fields, span};
@@ -32,6 +33,9 @@ pub(crate) enum PlatformCommand {
     },
     /// Replace the root key, and wrap every tenant's key anew
     RotateRootKey(RootKeyArgs),
+    /// Rules over all requests, whatever tenants write
+    #[command(subcommand)]
+    Invariant(InvariantCommand),
     /// The platform's own ledger
     #[command(subcommand)]
     Ledger(LedgerCommand),
@@ -46,6 +50,7 @@ pub(crate) fn run(session: &mut Session, command: PlatformCommand) -> Result<(),
             session.done(&routes::platform_seal(&Reason { reason }), "sealed: `bailiwick unseal` brings it back")
         }
         PlatformCommand::RotateRootKey(args) => rotate(session, &args),
+        PlatformCommand::Invariant(command) => invariant::run(session, &routes::platform_invariants(), command),
         PlatformCommand::Ledger(command) => ledger::run(session, &routes::platform_ledger(), command),
     }
 }

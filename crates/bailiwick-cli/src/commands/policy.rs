@@ -7,6 +7,7 @@ use bailiwick_client::routes::Tenant;
 use bailiwick_types::api::policy::{CheckRequest, CheckResult, PutPolicy};
 use clap::{Args, Subcommand};
 
+use super::policy_change::{self, ChangeArgs};
 use super::policy_text::{self, PutArgs};
 use crate::args::Paging;
 use crate::fail::Fail;
@@ -18,6 +19,8 @@ use crate::session::Session;
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
 Examples:
+  bailiwick policy diff policies/deploy.cedar
+  bailiwick policy subset policies/deploy.cedar
   bailiwick policy put policies/deploy.cedar --dry-run
   bailiwick policy put policies/deploy.cedar --description \"only the release job deploys\"
   bailiwick policy check secret:reveal secret/secret/app/db --principal acc_…
@@ -53,6 +56,10 @@ pub(crate) enum PolicyCommand {
     },
     /// Decide a hypothetical request, and say which policies determined it
     Check(CheckArgs),
+    /// Show what a change would newly allow and deny, and what is worth a warning
+    Diff(ChangeArgs),
+    /// Prove that a change allows nothing new
+    Subset(ChangeArgs),
     /// Print the Cedar schema that policies are validated against
     Schema,
 }
@@ -100,6 +107,8 @@ pub(crate) fn run(session: &mut Session, command: PolicyCommand) -> Result<(), F
             session.done(&tenant.policy(&policy).delete(), &format!("deleted policy {policy}"))
         }
         PolicyCommand::Check(args) => check(session, &tenant, args),
+        PolicyCommand::Diff(args) => policy_change::diff(session, &tenant, args),
+        PolicyCommand::Subset(args) => policy_change::subset(session, &tenant, args),
         PolicyCommand::Schema => {
             // The one answer that is text and not JSON.
             let schema = session.send(&tenant.policy_schema())?;

@@ -61,7 +61,7 @@ impl PutArgs {
 }
 
 /// `policies/deploy.cedar` is `deploy`.
-fn name_of(file: &Path) -> Result<PolicyName, Fail> {
+pub(crate) fn name_of(file: &Path) -> Result<PolicyName, Fail> {
     let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     stem.parse().map_err(|error| {
         Fail::usage(format!("the file's name is no policy's name: {error}")).with_hint("give one with --name")
@@ -80,7 +80,12 @@ pub(crate) fn stored(policy: &Policy, is_dry_run: bool, human: Human) -> String 
 
 /// Only the text, for a file or an editor.
 pub(crate) fn text(policy: &Policy) -> String {
-    let mut text = clean_lines(&policy.text);
+    only(&policy.text)
+}
+
+/// The same of any text.
+pub(crate) fn only(text: &str) -> String {
+    let mut text = clean_lines(text);
     if !text.ends_with('\n') {
         text.push('\n');
     }

@@ -3,6 +3,7 @@
 use bailiwick_types::api::identity::{Account, AccountKind, Credential, Labels, Member};
 use bailiwick_types::api::platform::{Operator, Tenant};
 use bailiwick_types::api::policy::{Binding, Policy, Role};
+use bailiwick_types::api::proof::Invariant;
 use bailiwick_types::api::secret::Mount;
 use serde::de::DeserializeOwned;
 
@@ -294,6 +295,35 @@ impl Noun for Policy {
             ("version", self.version.to_string()),
             ("updated", human.moment(self.updated)),
         ];
+        fields.extend(self.proof.iter().map(|proof| ("proof", proof.status.clone())));
+        fields.extend(self.warnings.iter().map(|warning| ("warning", warning.clone())));
+        fields.push(("text", self.text.trim_end().to_owned()));
+        fields
+    }
+
+    fn name(&self) -> String {
+        self.name.to_string()
+    }
+}
+
+impl Noun for Invariant {
+    const HEAD: &'static [&'static str] = &["NAME", "VERSION", "COVERS", "PROOF", "DESCRIPTION"];
+
+    fn row(&self, _: Human) -> Vec<String> {
+        let proof = self.proof.as_ref().map_or_else(String::new, |proof| proof.status.clone());
+        let covers = self.covers.as_str().to_owned();
+        vec![self.name.to_string(), self.version.to_string(), covers, or_dash(&proof), or_dash(&self.description)]
+    }
+
+    fn fields(&self, human: Human) -> Vec<(&'static str, String)> {
+        let mut fields = vec![
+            ("name", self.name.to_string()),
+            ("description", or_dash(&self.description)),
+            ("covers", self.covers.as_str().to_owned()),
+            ("version", self.version.to_string()),
+            ("updated", human.moment(self.updated)),
+        ];
+        fields.extend(self.proof.iter().map(|proof| ("proof", proof.status.clone())));
         fields.extend(self.warnings.iter().map(|warning| ("warning", warning.clone())));
         fields.push(("text", self.text.trim_end().to_owned()));
         fields

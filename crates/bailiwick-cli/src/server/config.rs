@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bailiwick_prove::ProverConfig;
 use bailiwick_types::time::parse_duration;
 use bailiwick_types::{Limit, Limits, Slug};
 use serde::{Deserialize, Deserializer};
@@ -51,6 +52,10 @@ pub(crate) struct Config {
     pub(crate) delete_hold_min: Duration,
     /// The hold period of a deletion that names none.
     pub(crate) delete_hold_default: Duration,
+    /// How changes of policies are proved.
+    pub(crate) prove: ProverConfig,
+    /// Whether a change that is not proved is refused.
+    pub(crate) require_proof: bool,
     /// Where health and metrics listen.
     pub(crate) operations_listen: Option<SocketAddr>,
     /// What is logged, and how.
@@ -129,6 +134,8 @@ struct File {
     limits: BTreeMap<Spanned<String>, Spanned<u64>>,
     #[serde(default)]
     tenants: TenantsSection,
+    #[serde(default)]
+    prove: ProveSection,
     operations: Option<OperationsSection>,
     #[serde(default)]
     log: Log,
@@ -165,6 +172,17 @@ struct VaultSection {
 struct TenantsSection {
     delete_hold_min: Option<Spanned<Span>>,
     delete_hold_default: Option<Spanned<Span>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProveSection {
+    solver: Option<PathBuf>,
+    time_limit: Option<Spanned<Span>>,
+    change_limit: Option<Spanned<Span>>,
+    pool: Option<Spanned<usize>>,
+    #[serde(default)]
+    require_proof: bool,
 }
 
 #[derive(Deserialize)]
@@ -275,6 +293,8 @@ impl Config {
             limits: limits(&source, file.limits)?,
             delete_hold_min,
             delete_hold_default,
+            require_proof: file.prove.require_proof,
+            prove: prover(&source, file.prove, at)?,
             operations_listen: file.operations.map(|operations| operations.listen.into_inner()),
             log: file.log,
         })
@@ -301,6 +321,14 @@ impl Config {
             (
                 "hold of deletions",
                 format!("{}, at least {}", span(self.delete_hold_default), span(self.delete_hold_min)),
+            ),
+            (
+                "proofs",
+                format!(
+                    "with {}, {}",
+                    self.prove.solver.display(),
+                    if self.require_proof { "required" } else { "not required" }
+                ),
             ),
             (
                 "operations",
@@ -352,6 +380,39 @@ fn limits(source: &Source<'_>, section: BTreeMap<Spanned<String>, Spanned<u64>>)
         limits.set(limit, Some(number));
     }
     Ok(limits)
+}
+
+/// The most solver processes.
+const POOL_MAX: usize = 64;
+
+fn prover(
+    source: &Source<'_>,
+    section: ProveSection,
+    at: impl Fn(PathBuf) -> PathBuf,
+) -> Result<ProverConfig, ConfigError> {
+    let mut config = ProverConfig::default();
+    if let Some(solver) = section.solver {
+        // A name alone is looked for where programs are.
+        config.solver = if solver.components().count() > 1 { at(solver) } else { solver };
+    }
+    for (value, place) in
+        [(section.time_limit, &mut config.time_limit), (section.change_limit, &mut config.change_limit)]
+    {
+        if let Some(value) = value {
+            let limit = value.get_ref().0;
+            if limit.is_zero() || limit > Duration::from_secs(600) {
+                return Err(source.error(value.span(), "must be 1s to 10m"));
+            }
+            *place = limit;
+        }
+    }
+    if let Some(pool) = section.pool {
+        if !(1..=POOL_MAX).contains(pool.get_ref()) {
+            return Err(source.error(pool.span(), format!("must be 1 to {POOL_MAX}")));
+        }
+        config.pool = *pool.get_ref();
+    }
+    Ok(config)
 }
 
 fn holds(source: &Source<'_>, section: &TenantsSection) -> Result<(Duration, Duration), ConfigError> {

@@ -54,7 +54,8 @@ fn the_example_says_what_it_says() {
 fn every_setting_is_in_the_example() {
     // Serde lists what it expects when a member is unknown.
     let mut seen = 0;
-    for section in ["", "[tls]\n", "[root_key]\n", "[vault]\n", "[tenants]\n", "[operations]\n", "[log]\n"] {
+    for section in ["", "[tls]\n", "[root_key]\n", "[vault]\n", "[tenants]\n", "[prove]\n", "[operations]\n", "[log]\n"]
+    {
         let message = error(&format!("{section}no_such_setting = 1\n"));
         for name in message.split('`').skip(1).step_by(2).filter(|name| *name != "no_such_setting") {
             seen += 1;
@@ -70,7 +71,7 @@ fn what_is_wrong_is_said_with_its_line() {
     assert_eq!(
         error("data = \"d\"\nlsten = \"127.0.0.1:1\"\n"),
         "line 2: unknown field `lsten`, expected one of `listen`, `data`, `allow_plain_http`, `tls`, `root_key`, \
-         `vault`, `limits`, `tenants`, `operations`, `log`"
+         `vault`, `limits`, `tenants`, `prove`, `operations`, `log`"
     );
     assert!(error("listen = \"localhost\"\n").starts_with("line 1: invalid socket address"));
     assert!(error("data = \n").starts_with("line 1: "));
@@ -125,4 +126,18 @@ fn a_root_key_is_held_in_one_way() {
     assert!(message("provider = \"kms\"\n").starts_with("line 3: unknown variant `kms`"));
     let file = root_key("provider = \"file\"\nfile = \"root.key\"\n").unwrap().root_key;
     assert_eq!(file, RootKey::File { file: "/etc/bailiwick/root.key".into() });
+}
+
+#[test]
+fn proofs_have_limits() {
+    let with = |text: &str| parse(&format!("{MINIMAL}[prove]\n{text}\n"));
+    let config = parse(MINIMAL).unwrap();
+    assert_eq!((config.prove, config.require_proof), (ProverConfig::default(), false));
+    let config = with("solver = \"bin/cvc5\"\ntime_limit = \"3s\"\npool = 4\nrequire_proof = true").unwrap();
+    assert_eq!(config.prove.solver, Path::new("/etc/bailiwick/bin/cvc5"));
+    assert_eq!((config.prove.time_limit, config.prove.pool, config.require_proof), (Duration::from_secs(3), 4, true));
+    assert_eq!(with("solver = \"cvc5\"").unwrap().prove.solver, Path::new("cvc5"));
+    for bad in ["pool = 0", "pool = 65", "time_limit = \"0s\"", "change_limit = \"1h\"", "require_proof = 1"] {
+        assert!(with(bad).is_err(), "{bad}");
+    }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bailiwick_app::{App, AppConfig, AppError, Door, RequestMeta, tenants};
 use bailiwick_http::{HttpConfig, Server};
+use bailiwick_prove::ProverConfig;
 use bailiwick_seal::SystemRandom;
 use bailiwick_store_sqlite::{Options, SqliteStore};
 use bailiwick_types::api::platform::{CreateTenant, CreatedTenant, Initialize, Unseal};
@@ -16,6 +17,7 @@ use tokio::net::TcpListener;
 
 use super::config::{Config, RootKey};
 use super::credentials::{DevCredentials, DevTenant, Holder};
+use super::prover::Solving;
 use super::{DevArgs, tls};
 use crate::fail::Fail;
 use crate::files;
@@ -120,6 +122,8 @@ pub(crate) fn serve(_session: &mut Session, config: &Config) -> Result<(), Fail>
             delete_hold_min: config.delete_hold_min,
             delete_hold_default: config.delete_hold_default,
             limits: config.limits.clone(),
+            prover: Solving::shared(config.prove.clone()),
+            require_proof: config.require_proof,
             ..AppConfig::default()
         },
     )?;
@@ -168,7 +172,11 @@ async fn unseal_at_start(app: &App, root_key: &RootKey) -> Result<(), Fail> {
 
 /// Serves two sample tenants until it is told to stop.
 pub(crate) fn dev(session: &mut Session, args: &DevArgs) -> Result<(), Fail> {
-    let config = AppConfig { delete_hold_min: Duration::ZERO, ..AppConfig::default() };
+    let config = AppConfig {
+        delete_hold_min: Duration::ZERO,
+        prover: Solving::shared(ProverConfig::default()),
+        ..AppConfig::default()
+    };
     let app = open(&args.data, config)?;
     let key_file = args.data.join("root.key");
     let kept = args.data.join("credentials.json");

@@ -95,6 +95,8 @@ fn plain(text: &str) -> String {
     const MASKS: &[(&str, &str)] = &[
         (r"\b(bw[ko])_[0-9a-z]{60,}", "${1}_…"),
         (r"\bbws_[0-9A-Za-z_-]{60,}", "bws_…"),
+        (r"\b[0-9a-f]{64}\b", "SHA256"),
+        (r"cvc5 \d\S*", "cvc5 VERSION"),
         (r"\b([a-z]{3})_[0-9a-hjkmnp-tv-z]{26}\b", "${1}_…"),
         (r"\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?Z", "TIME"),
         (r"\b\d+[smhd] ago\b|\bin \d+[smhd]\b", "SOON"),
@@ -194,7 +196,29 @@ fn rules(s: &mut Session) {
         "policy check secret:reveal secret/secret/app/db --tag env=prod --source 10.0.0.1 --without house-rules --with new=-",
         "forbid(principal, action, resource) when { resource.hasTag(\"env\") };\n",
     );
+    proofs(s);
     s.run("policy delete house-rules");
+}
+
+/// With the real cvc5, which must be installed: `apt-get install cvc5` or `cargo xtask setup`.
+fn proofs(s: &mut Session) {
+    s.run("prove");
+    s.pipe(
+        "policy diff --with house-rules=-",
+        "forbid(principal is Agent, action == Action::\"secret:purge\", resource);\n",
+    );
+    s.pipe(
+        "policy subset --with more=-",
+        "forbid(principal is Agent, action == Action::\"secret:purge\", resource);\n",
+    );
+    s.run_with("policy subset --without house-rules", "").fails(6);
+    s.pipe("invariant put - --name no-destroying --description why --new", RULE);
+    s.run("invariant list");
+    s.run("invariant show no-destroying --text");
+    s.run("invariant check");
+    s.run_with("policy delete house-rules", "").fails(6);
+    s.run("policy show house-rules");
+    s.run("invariant delete no-destroying");
 }
 
 #[test]
@@ -316,6 +340,12 @@ fn platform(s: &mut Session) {
     s.pipe("guardrail put - --name no-keys --description why --new", text);
     s.run("guardrail list");
     s.run("guardrail show no-keys --text");
+    s.pipe("platform invariant put - --name no-keys", text);
+    s.run("platform invariant list");
+    s.run("platform invariant show no-keys");
+    s.run("platform invariant check");
+    s.run_with("guardrail delete no-keys", "").fails(6);
+    s.run("platform invariant delete no-keys");
     s.run("guardrail delete no-keys");
     s.run("platform ledger list --action guardrail:put");
     s.run("platform rotate-root-key --provider shamir --shares 2 --threshold 2 -q");

@@ -11,7 +11,7 @@ use bailiwick_types::api::{Done, Page};
 
 use super::api;
 use super::ledger::Ledger;
-use super::policy::PolicyRoutes;
+use super::policy::{Invariants, PolicyRoutes};
 use crate::call::Call;
 use crate::path::Path;
 
@@ -124,6 +124,11 @@ pub fn guardrails() -> Call<Page<Policy>> {
 /// Creates a guardrail; refused if the name is taken.
 pub fn create_guardrail(body: &CreatePolicy) -> Call<Policy> {
     Call::post(api("/guardrails")).json(body)
+}
+
+/// The platform's invariants.
+pub fn platform_invariants() -> Invariants {
+    Invariants { path: api("/invariants"), check: api("/invariants:check") }
 }
 
 /// One guardrail.

@@ -3,6 +3,9 @@
 use bailiwick_types::api::policy::{
     Binding, CheckRequest, CheckResult, CreateBinding, CreatePolicy, Policy, PutPolicy, Role,
 };
+use bailiwick_types::api::proof::{
+    CreateInvariant, Invariant, PolicyDiff, Proof, ProposeChange, PutInvariant, SubsetResult,
+};
 use bailiwick_types::api::{Done, Page};
 
 use super::tenant::Tenant;
@@ -29,6 +32,45 @@ impl PolicyRoutes {
     /// Deletes it.
     pub fn delete(&self) -> Call<Done> {
         Call::delete(self.path.clone())
+    }
+}
+
+/// The invariants of a tenant, or of the platform.
+#[derive(Debug, Clone)]
+pub struct Invariants {
+    pub(crate) path: Path,
+    pub(crate) check: Path,
+}
+
+impl Invariants {
+    /// All of them.
+    pub fn list(&self) -> Call<Page<Invariant>> {
+        Call::get(self.path.clone())
+    }
+
+    /// Creates one; refused if the name is taken.
+    pub fn create(&self, body: &CreateInvariant) -> Call<Invariant> {
+        Call::post(self.path.clone()).json(body)
+    }
+
+    /// Shows one.
+    pub fn show(&self, name: &str) -> Call<Invariant> {
+        Call::get(self.path.clone().segment(name))
+    }
+
+    /// Creates or replaces one.
+    pub fn put(&self, name: &str, body: &PutInvariant) -> Call<Invariant> {
+        Call::put(self.path.clone().segment(name)).json(body)
+    }
+
+    /// Deletes one.
+    pub fn delete(&self, name: &str) -> Call<Done> {
+        Call::delete(self.path.clone().segment(name))
+    }
+
+    /// Proves everything of the policies in force.
+    pub fn check(&self) -> Call<Proof> {
+        Call::post(self.check.clone())
     }
 }
 
@@ -81,6 +123,21 @@ impl Tenant {
     /// Decides a hypothetical request.
     pub fn check_policy(&self, body: &CheckRequest) -> Call<CheckResult> {
         Call::post(self.at("/policies:check")).json(body)
+    }
+
+    /// What a change of policies would newly allow and deny.
+    pub fn diff_policies(&self, body: &ProposeChange) -> Call<PolicyDiff> {
+        Call::post(self.at("/policies:diff")).json(body)
+    }
+
+    /// Whether a change of policies only takes away.
+    pub fn is_subset(&self, body: &ProposeChange) -> Call<SubsetResult> {
+        Call::post(self.at("/policies:subset")).json(body)
+    }
+
+    /// The tenant's invariants.
+    pub fn invariants(&self) -> Invariants {
+        Invariants { path: self.at("/invariants"), check: self.at("/invariants:check") }
     }
 
     /// The Cedar schema, as text.

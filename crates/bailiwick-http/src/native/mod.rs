@@ -1,6 +1,7 @@
 //! The native API: `/api/v1`.
 
 mod identity;
+mod invariant;
 mod ledger;
 mod open;
 mod platform;
@@ -17,6 +18,7 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(tenant::routes());
     routes.extend(identity::routes());
     routes.extend(policy::routes());
+    routes.extend(invariant::routes());
     routes.extend(secret::routes());
     routes.extend(ledger::routes());
     routes

@@ -1,7 +1,8 @@
 //! Roles, bindings and policies.
 
-use bailiwick_app::policies;
+use bailiwick_app::{invariants, policies};
 use bailiwick_types::api::policy::{CheckRequest, CreateBinding, CreatePolicy, PutPolicy};
+use bailiwick_types::api::proof::ProposeChange;
 
 use crate::reply::{Reply, full};
 use crate::route::Route;
@@ -58,6 +59,12 @@ pub(crate) fn routes() -> Vec<Route> {
         }),
         Route::tenant("POST", "/api/v1/t/{tenant}/policies:check", |call| Ok(policies::Check { input: call.json()? }))
             .takes::<CheckRequest>(),
+        Route::tenant("POST", "/api/v1/t/{tenant}/policies:diff", |call| Ok(invariants::Diff { input: call.json()? }))
+            .takes::<ProposeChange>(),
+        Route::tenant("POST", "/api/v1/t/{tenant}/policies:subset", |call| {
+            Ok(invariants::Subset { input: call.json()? })
+        })
+        .takes::<ProposeChange>(),
         Route::tenant_as(
             "GET",
             "/api/v1/t/{tenant}/policies:schema",

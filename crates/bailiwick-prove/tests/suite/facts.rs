@@ -90,8 +90,9 @@ fn no_fact_denies_a_request_that_the_product_makes() {
             }
             for tenant in [ACME, ZETA] {
                 for thing in things(action.resource(), tenant) {
-                    let is_of_platform =
-                        matches!(thing.kind, ResourceKind::Platform | ResourceKind::Operator | ResourceKind::Guardrail);
+                    let is_of_platform = thing.kind == ResourceKind::Platform
+                        || [ResourceKind::Operator, ResourceKind::Guardrail, ResourceKind::PlatformInvariant]
+                            .contains(&thing.kind);
                     let home = if is_of_platform { TenantId::PLATFORM } else { tenant };
                     let context = RequestContext { now: Timestamp::from_unix_ms(0), source: None, door: "api" };
                     let decision = authority.decide_full(&principal, *action, &thing, home, &context).decision;

@@ -148,3 +148,18 @@ fn the_deepest_and_longest_policies_end_in_an_answer() {
     let proof = prover.prove(&question(set(&[], &[("many", &many)]), vec![]));
     assert_eq!(proof.status(), "unproven: too many policies or names for one proof");
 }
+
+#[test]
+fn the_shipped_examples_are_invariants_that_a_forbid_of_the_same_words_keeps() {
+    let prover = prover();
+    for (name, text) in [
+        ("no-agent", include_str!("../../../../docs/guides/invariants/no-agent-reveals-prod.cedar")),
+        ("deploy", include_str!("../../../../docs/guides/invariants/only-release-writes-deploy.cedar")),
+        ("apart", include_str!("../../../../docs/guides/invariants/environments-apart.cedar")),
+    ] {
+        let invariant = || vec![claim(name, Covers::Everything, text)];
+        let bare = prover.prove(&question(set(&[], &[]), invariant()));
+        assert_eq!(bare.outcome, Outcome::Refuted, "{name}");
+        is_proved(&prover.prove(&question(set(&[], &[(name, text), ("all", EVERYTHING)]), invariant())));
+    }
+}

@@ -144,6 +144,7 @@ fn filled(path: &str) -> String {
         "{binding}" => "@binding",
         "{policy}" => names::POLICY,
         "{guardrail}" => names::GUARDRAIL,
+        "{invariant}" => names::INVARIANT,
         "{role}" => "viewer",
         "{index}" => "0",
         "{mount}" => names::MOUNT,

@@ -165,7 +165,7 @@ fn view(history: &[Step], whose: Side, is_alone: bool) -> View {
 
 /// Every seed that ever failed stays here.
 const SEEDS: &[u64] = &[1, 2, 3];
-const STEPS: usize = 240;
+const STEPS: usize = 280;
 
 #[test]
 fn without_the_other_tenant_everything_is_the_same() {

@@ -225,7 +225,12 @@ pub struct Initialize {
 
 impl fmt::Debug for Initialize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Initialize").field("provider", &self.provider).field("shares", &self.shares).field("threshold", &self.threshold).field("passphrase", &self.passphrase.as_ref().map(|_| Unseen)).finish()
+        f.debug_struct("Initialize")
+            .field("provider", &self.provider)
+            .field("shares", &self.shares)
+            .field("threshold", &self.threshold)
+            .field("passphrase", &self.passphrase.as_ref().map(|_| Unseen))
+            .finish()
     }
 }
 
@@ -297,7 +302,12 @@ pub struct RotateRootKey {
 
 impl fmt::Debug for RotateRootKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RotateRootKey").field("provider", &self.provider).field("shares", &self.shares).field("threshold", &self.threshold).field("passphrase", &self.passphrase.as_ref().map(|_| Unseen)).finish()
+        f.debug_struct("RotateRootKey")
+            .field("provider", &self.provider)
+            .field("shares", &self.shares)
+            .field("threshold", &self.threshold)
+            .field("passphrase", &self.passphrase.as_ref().map(|_| Unseen))
+            .finish()
     }
 }
 
@@ -318,6 +328,11 @@ pub struct RotatedRootKey {
 
 impl fmt::Debug for RotatedRootKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RotatedRootKey").field("version", &self.version).field("tenants", &self.tenants).field("installation_key", &self.installation_key).field("shares", &Unseen).finish()
+        f.debug_struct("RotatedRootKey")
+            .field("version", &self.version)
+            .field("tenants", &self.tenants)
+            .field("installation_key", &self.installation_key)
+            .field("shares", &Unseen)
+            .finish()
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::proof::ProofMark;
 use crate::{BindingId, PolicyName, Timestamp};
 
 /// A role that ships with the product.
@@ -71,6 +72,9 @@ pub struct Policy {
     /// What a reviewer should know.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// What was proved when it was changed last, of the whole set that it became part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<ProofMark>,
 }
 
 /// A new text for a policy or guardrail.

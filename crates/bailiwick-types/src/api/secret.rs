@@ -88,7 +88,11 @@ pub struct RevealedSecret {
 
 impl fmt::Debug for RevealedSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RevealedSecret").field("version", &self.version).field("custom_metadata", &self.custom_metadata).field("data", &Unseen).finish()
+        f.debug_struct("RevealedSecret")
+            .field("version", &self.version)
+            .field("custom_metadata", &self.custom_metadata)
+            .field("data", &Unseen)
+            .finish()
     }
 }
 

@@ -105,7 +105,13 @@ fn no_tenant_is_anything_to_an_operator_and_no_operator_to_a_tenant() {
             if is_plane(&section, "/api/v1/t/") && is_operator {
                 assert_eq!(cell.answer, "403 permission_denied", "{} {}", section.route, cell.aim);
             }
-            let is_platforms = ["/api/v1/tenants", "/api/v1/platform", "/api/v1/operators", "/api/v1/guardrails"];
+            let is_platforms = [
+                "/api/v1/tenants",
+                "/api/v1/platform",
+                "/api/v1/operators",
+                "/api/v1/guardrails",
+                "/api/v1/invariants",
+            ];
             if is_platforms.iter().any(|prefix| is_plane(&section, prefix)) && is_tenants {
                 assert!(cell.answer.starts_with('4'), "{} {} {cell:?}", section.route, cell.aim);
             }

@@ -155,6 +155,10 @@ fn value(route: &Route, row: &Row, name: &'static str, which: Which, sides: &Sid
         "binding" => pick(&tenant.binding, no_id("bnd_")),
         "operator" => platform(&sides.platform.viewer.id, &no_id("opr_")),
         "guardrail" => platform(names::GUARDRAIL, "no-such-guardrail"),
+        "invariant" if route.path.starts_with("/api/v1/invariants") => {
+            platform(names::PLATFORM_INVARIANT, "no-such-invariant")
+        }
+        "invariant" => named(names::INVARIANT, "no-such-invariant"),
         "role" => platform("viewer", "no-such-role"),
         "index" => platform("0", "999999"),
         "policy" => named(names::POLICY, "no-such-policy"),

@@ -64,6 +64,18 @@ fn policy_text(_: &Sides<'_>) -> Value {
     json!({ "text": FORBID })
 }
 
+fn new_invariant(_: &Sides<'_>) -> Value {
+    json!({ "name": "fresh", "text": FORBID, "covers": "policies" })
+}
+
+fn invariant_text(_: &Sides<'_>) -> Value {
+    json!({ "text": FORBID, "covers": "policies" })
+}
+
+fn changed_policy(_: &Sides<'_>) -> Value {
+    json!({ "with_policies": { "fresh": FORBID } })
+}
+
 fn renamed(_: &Sides<'_>) -> Value {
     json!({ "name": "renamed" })
 }
@@ -103,6 +115,7 @@ fn platform() -> Vec<Row> {
     let tenant = "/api/v1/tenants/{tenant}";
     let operator = "/api/v1/operators/{operator}";
     let guardrail = "/api/v1/guardrails/{guardrail}";
+    let invariant = "/api/v1/invariants/{invariant}";
     let mut rows = vec![
         row("GET /api/v1/platform/whoami", none),
         row("GET /api/v1/platform/health", none),
@@ -120,6 +133,12 @@ fn platform() -> Vec<Row> {
         row(format!("GET {guardrail}"), none),
         row(format!("PUT {guardrail}"), policy_text),
         row(format!("DELETE {guardrail}"), none),
+        row("GET /api/v1/invariants", none),
+        row("POST /api/v1/invariants", new_invariant),
+        row(format!("GET {invariant}"), none),
+        row(format!("PUT {invariant}"), invariant_text),
+        row(format!("DELETE {invariant}"), none),
+        row("POST /api/v1/invariants:check", none),
         row("GET /api/v1/operators", none),
         row("POST /api/v1/operators", |_| json!({ "name": "fresh", "role": "operator-viewer" })),
         row(format!("GET {operator}"), none),
@@ -191,7 +210,15 @@ fn policy() -> Vec<Row> {
             format!("POST {base}/policies:check"),
             |sides| json!({ "principal": sides.own.reader.id, "action": "secret:reveal", "resource": "secret/secret/app/db" }),
         ),
+        row(format!("POST {base}/policies:diff"), changed_policy),
+        row(format!("POST {base}/policies:subset"), changed_policy),
         row(format!("GET {base}/policies:schema"), none),
+        row(format!("GET {base}/invariants"), none),
+        row(format!("POST {base}/invariants"), new_invariant),
+        row(format!("GET {base}/invariants/{{invariant}}"), none),
+        row(format!("PUT {base}/invariants/{{invariant}}"), invariant_text),
+        row(format!("DELETE {base}/invariants/{{invariant}}"), none),
+        row(format!("POST {base}/invariants:check"), none),
     ]
 }
 
