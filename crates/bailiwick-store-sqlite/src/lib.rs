@@ -62,7 +62,7 @@ pub struct Options {
     /// Tenants whose rows the writer keeps in memory, and whose numbers the readers keep. About 1 KiB each.
     pub cache_tenants: usize,
     /// Pages of the write-ahead log from which on they are moved into the database, between two groups of commits. Fewer
-    /// make for shorter pauses, more for fewer syncs of the database: worth it where a sync takes milliseconds.
+    /// make for shorter pauses, more for fewer writes of the same page: at 256 an audited read wrote 12 KiB, at 2,048 7.
     pub checkpoint_pages: u32,
     /// The most pages of 4 KiB that the database may have. Beyond it commits are refused as if the disk were full.
     pub page_limit: Option<u32>,
@@ -79,7 +79,7 @@ impl Default for Options {
             queue: 8_192,
             queue_wait: Duration::from_millis(250),
             cache_tenants: 16_384,
-            checkpoint_pages: 256,
+            checkpoint_pages: 1_024,
             page_limit: None,
             mmap_bytes: 256 << 20,
         }
