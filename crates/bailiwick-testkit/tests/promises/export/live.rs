@@ -11,9 +11,9 @@ use crate::harness::Ask;
 use crate::harness::export::{Lines, keys_of, verdict};
 use crate::harness::process::{Credentials, Running, Start};
 
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 3;
 /// So many things are written between two exports, at least.
-const WRITES_BETWEEN: u64 = 20;
+const WRITES_BETWEEN: u64 = 10;
 
 /// Somebody's ledger.
 struct Plane {

@@ -4,10 +4,16 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::process::binary;
+
+/// Longer than any command takes that ends by itself.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where commands are typed.
 pub(crate) struct Desk {
@@ -86,7 +92,14 @@ impl Desk {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         // A command that does not read its input closes it; that is no failure.
         let _ = child.stdin.take().unwrap().write_all(stdin);
-        let output = child.wait_with_output().unwrap();
+        let process = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+        let (sender, ended) = mpsc::channel();
+        std::thread::spawn(move || sender.send(child.wait_with_output().unwrap()));
+        let Ok(output) = ended.recv_timeout(PATIENCE) else {
+            // A server that should have refused to start, for one.
+            let _ = kill_process(process, Signal::KILL);
+            panic!("`bailiwick {}` does not end", words.join(" "));
+        };
         Ran {
             line: format!("bailiwick {}", words.join(" ")),
             code: output.status.code().unwrap_or(-1),

@@ -117,8 +117,11 @@ fn questions(tenant: &Tenant, account: &str) -> Vec<Ask> {
     asks
 }
 
+/// Status, headers and body.
+type Bytes = (u16, Vec<(String, String)>, String);
+
 /// An answer but for what is new each time: the request's id.
-fn bytes(told: Told) -> (u16, Vec<(String, String)>, String) {
+fn bytes(told: Told) -> Bytes {
     let id = told.request_id();
     let headers = told.headers.iter().filter(|(name, _)| name != "x-request-id").cloned().collect();
     let mut text = told.text();
@@ -132,7 +135,7 @@ fn bytes(told: Told) -> (u16, Vec<(String, String)>, String) {
     (told.status, headers, text.replace(&id, "ID"))
 }
 
-async fn answers(house: &House, asks: &[Ask]) -> Vec<(u16, Vec<(String, String)>, String)> {
+async fn answers(house: &House, asks: &[Ask]) -> Vec<Bytes> {
     let mut answers = Vec::new();
     for ask in asks {
         answers.push(bytes(house.ask(ask.clone()).await));
@@ -141,7 +144,7 @@ async fn answers(house: &House, asks: &[Ask]) -> Vec<(u16, Vec<(String, String)>
 }
 
 #[track_caller]
-fn same(asks: &[Ask], before: &[(u16, Vec<(String, String)>, String)], now: &[(u16, Vec<(String, String)>, String)]) {
+fn same(asks: &[Ask], before: &[Bytes], now: &[Bytes]) {
     for ((ask, before), now) in asks.iter().zip(before).zip(now) {
         assert_eq!(before, now, "{} {}", ask.method, ask.path);
     }
@@ -171,7 +174,8 @@ async fn sealing_a_tenant_closes_all_its_doors_and_changes_not_a_byte_for_anothe
         let ours_before = answers(&house, &ours).await;
         assert!(before.iter().filter(|(status, ..)| *status == 200).count() > 20);
         same(&theirs, &before, &answers(&house, &theirs).await);
-        for by_owner in [true, false] {
+        // By its owner, and by an operator.
+        for by_owner in [true, false].into_iter().skip(usize::from(!is_first)) {
             let ask = match by_owner {
                 true => Ask::post(sealed.at("/keyring/seal")).by(&sealed.owner),
                 false => Ask::post(format!("/api/v1/tenants/{}/seal", sealed.slug)).by(house.ground.operator()),
@@ -197,7 +201,8 @@ async fn sealing_a_tenant_closes_all_its_doors_and_changes_not_a_byte_for_anothe
             seals.map(|entry| entry.action.clone()).collect()
         };
         let steps = acts(&crate::harness::export::entries(&house, sealed).await);
-        assert_eq!(steps, ["keyring:seal", "tenant:unseal", "tenant:seal", "tenant:unseal"]);
+        let all = ["keyring:seal", "tenant:unseal", "tenant:seal", "tenant:unseal"];
+        assert_eq!(steps, &all[if is_first { 0 } else { 2 }..]);
         assert!(acts(&crate::harness::export::entries(&house, other).await).is_empty());
     }
 }
