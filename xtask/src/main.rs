@@ -17,6 +17,7 @@ mod http;
 mod server;
 mod setup;
 mod shell;
+mod sim;
 mod test;
 
 use std::process::ExitCode;
@@ -37,6 +38,8 @@ enum Task {
     Setup,
     /// Runs every test: formatting, lints, Rust tests, generated files, foreign clients
     Test(test::Options),
+    /// Runs random histories with and without one of their tenants, for as long as you like
+    Sim(sim::Options),
     /// Measures Bailiwick and a real OpenBao side by side
     #[cfg(target_os = "linux")]
     Bench(bench::Options),
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().task {
         Task::Setup => setup::setup().map(drop),
         Task::Test(options) => test::test(&options),
+        Task::Sim(options) => sim::sim(&options),
         #[cfg(target_os = "linux")]
         Task::Bench(options) => bench::bench(&options),
         Task::Openapi(options) => generated::openapi(&options),
