@@ -4,6 +4,8 @@
 //! call (a tenant with many policies) does not hold up a short one. A caller waits until its deadline and not longer,
 //! whatever the threads and solvers do.
 //!
+//! A tenant has one call answered at a time, so that it gets no larger a share by asking more often.
+//!
 //! # Invariants
 //! - INV-POOL-1: waiting ends at the deadline. A task that is not done by then has no result.
 //! - INV-POOL-2: a task that panics has no result, and its thread goes on.
@@ -20,8 +22,8 @@ use parking_lot::{Condvar, Mutex};
 use crate::why::Why;
 use crate::worker::{Setup, Worker};
 
-/// Calls of one tenant at the same time.
-const CALLS_PER_TENANT_MAX: usize = 4;
+/// Calls of one tenant that wait while one of it is answered. Each holds a thread of its caller's.
+const WAITING_PER_TENANT_MAX: usize = 8;
 /// Symbolic terms are trees, and walking and dropping them recurses. Reserved, not used.
 const STACK_BYTES: usize = 256 * 1_048_576;
 
@@ -53,7 +55,17 @@ pub(crate) struct Pool {
     setup: Arc<Setup>,
     size: usize,
     started: Mutex<bool>,
-    callers: Mutex<HashMap<TenantId, usize>>,
+    callers: Mutex<Callers>,
+    left: Condvar,
+}
+
+type Callers = HashMap<TenantId, Standing>;
+
+/// A tenant's callers.
+#[derive(Debug, Default)]
+struct Standing {
+    is_answered: bool,
+    waiting: usize,
 }
 
 impl Pool {
@@ -63,7 +75,8 @@ impl Pool {
             setup,
             size: size.max(1),
             started: Mutex::new(false),
-            callers: Mutex::new(HashMap::new()),
+            callers: Mutex::default(),
+            left: Condvar::new(),
         }
     }
 
@@ -92,7 +105,7 @@ impl Pool {
         deadline: Instant,
         task: impl Fn(&mut Worker, usize) -> T + Send + Sync + 'static,
     ) -> Result<Vec<Option<T>>, Why> {
-        let _place = self.enter(tenant)?;
+        let _place = self.enter(tenant, deadline)?;
         self.start().map_err(|_| Why::Busy)?;
         let results: Arc<(Mutex<Results<T>>, Condvar)> =
             Arc::new((Mutex::new(Results { values: (0..count).map(|_| None).collect(), finished: 0 }), Condvar::new()));
@@ -129,13 +142,23 @@ impl Pool {
         Ok(results.values.iter_mut().map(Option::take).collect())
     }
 
-    fn enter(&self, tenant: TenantId) -> Result<Place<'_>, Why> {
+    /// Waits until no other call of the tenant is being answered.
+    fn enter(&self, tenant: TenantId, deadline: Instant) -> Result<Place<'_>, Why> {
         let mut callers = self.callers.lock();
-        let count = callers.entry(tenant).or_insert(0);
-        if *count >= CALLS_PER_TENANT_MAX {
+        if callers.get(&tenant).is_some_and(|standing| standing.waiting >= WAITING_PER_TENANT_MAX) {
             return Err(Why::Busy);
         }
-        *count += 1;
+        callers.entry(tenant).or_default().waiting += 1;
+        let mut is_late = false;
+        while !is_late && callers.get(&tenant).is_some_and(|standing| standing.is_answered) {
+            is_late = self.left.wait_until(&mut callers, deadline).timed_out();
+        }
+        let standing = callers.entry(tenant).or_default();
+        standing.waiting = standing.waiting.saturating_sub(1);
+        if standing.is_answered {
+            return Err(Why::TimedOut);
+        }
+        standing.is_answered = true;
         Ok(Place { pool: self, tenant })
     }
 }
@@ -145,7 +168,7 @@ struct Results<T> {
     finished: usize,
 }
 
-/// One of a tenant's calls.
+/// A tenant's call that is being answered.
 struct Place<'p> {
     pool: &'p Pool,
     tenant: TenantId,
@@ -154,12 +177,13 @@ struct Place<'p> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         let mut callers = self.pool.callers.lock();
-        if let Some(count) = callers.get_mut(&self.tenant) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
+        if let Some(standing) = callers.get_mut(&self.tenant) {
+            standing.is_answered = false;
+            if standing.waiting == 0 {
                 callers.remove(&self.tenant);
             }
         }
+        self.pool.left.notify_all();
     }
 }
 
@@ -197,5 +221,57 @@ fn next(shared: &Shared) -> Option<Arc<Call>> {
             return Some(call);
         }
         shared.arrived.wait(&mut line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn pool() -> Pool {
+        let setup = Setup { path: PathBuf::from("cvc5"), limit: Duration::from_secs(1), version: Mutex::new(None) };
+        Pool::new(Arc::new(setup), 2)
+    }
+
+    const ACME: TenantId = TenantId::from_bytes([1; 16]);
+    const ZETA: TenantId = TenantId::from_bytes([2; 16]);
+
+    #[test]
+    fn what_panics_or_is_late_has_no_result_and_the_rest_has() {
+        let pool = pool();
+        let soon = Instant::now() + Duration::from_secs(30);
+        let found = pool.run(ACME, 5, soon, |_, at| if at == 3 { panic!("as it should") } else { at * 2 }).unwrap();
+        assert_eq!(found, [Some(0), Some(2), Some(4), None, Some(8)]);
+        let (open, gate) = std::sync::mpsc::channel::<()>();
+        let gate = Mutex::new(gate);
+        let stuck =
+            pool.run(ACME, 1, Instant::now() + Duration::from_millis(20), move |_, _| gate.lock().recv().is_ok());
+        assert_eq!(stuck.unwrap(), [None]);
+        // One thread is held up; the other one works.
+        assert_eq!(pool.run(ACME, 2, soon, |_, at| at).unwrap(), [Some(0), Some(1)]);
+        drop(open);
+    }
+
+    #[test]
+    fn a_tenant_waits_for_itself_and_for_nobody_else() {
+        let pool = pool();
+        let soon = Instant::now() + Duration::from_secs(30);
+        let place = pool.enter(ACME, soon).unwrap();
+        assert_eq!(pool.enter(ACME, Instant::now()).err(), Some(Why::TimedOut));
+        drop(pool.enter(ZETA, soon).unwrap());
+        std::thread::scope(|threads| {
+            let waiting: Vec<_> =
+                (0..WAITING_PER_TENANT_MAX).map(|_| threads.spawn(|| pool.enter(ACME, soon).map(drop))).collect();
+            while pool.callers.lock().get(&ACME).map(|standing| standing.waiting) != Some(WAITING_PER_TENANT_MAX) {
+                std::thread::yield_now();
+            }
+            assert_eq!(pool.enter(ACME, soon).err(), Some(Why::Busy));
+            drop(place);
+            assert!(waiting.into_iter().all(|each| each.join().unwrap() == Ok(())));
+        });
+        assert!(pool.callers.lock().is_empty());
     }
 }
