@@ -19,4 +19,5 @@ mod proofs;
 mod rotation;
 mod routes;
 mod tenancy;
+mod unread;
 mod vault;
