@@ -1,5 +1,7 @@
 //! Whether the files that a configuration names are there and as they must be.
 
+use bailiwick_prove::Prover;
+
 use super::config::{Config, RootKey};
 use super::tls;
 use crate::fail::Fail;
@@ -37,6 +39,13 @@ pub(crate) fn run(config: &Config) -> Result<Vec<String>, Fail> {
         notes.push(format!("`{}` will be made", config.data.display()));
     }
     Ok(notes)
+}
+
+/// Whether changes of policies can be proved. Starts the solver, which the server does only when it is asked.
+pub(crate) fn solver(config: &Config) -> Option<String> {
+    let why = Prover::new(config.prove.clone()).check_solver().err()?;
+    let what = if config.require_proof { "every change of policies will be refused" } else { "nothing will be proved" };
+    Some(format!("{what}: `{}`: {why}", config.prove.solver.display()))
 }
 
 fn private(file: &std::path::Path, what: &str, notes: &mut Vec<String>) -> Result<(), Fail> {

@@ -141,3 +141,13 @@ fn proofs_have_limits() {
         assert!(with(bad).is_err(), "{bad}");
     }
 }
+
+#[test]
+fn a_missing_solver_is_told_and_what_comes_of_it() {
+    let told = |text: &str| {
+        let config = parse(&format!("{MINIMAL}[prove]\nsolver = \"/nowhere/cvc5\"\n{text}\n")).unwrap();
+        super::super::check::solver(&config).unwrap()
+    };
+    assert_eq!(told(""), "nothing will be proved: `/nowhere/cvc5`: no solver");
+    assert_eq!(told("require_proof = true"), "every change of policies will be refused: `/nowhere/cvc5`: no solver");
+}

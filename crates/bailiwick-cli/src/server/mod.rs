@@ -117,7 +117,8 @@ pub(crate) fn config(session: &mut Session, command: ConfigCommand) -> Result<()
     match command {
         ConfigCommand::Check { config: file } => {
             let config = Config::read(&file)?;
-            let findings = check::run(&config)?;
+            let mut findings = check::run(&config)?;
+            findings.extend(check::solver(&config));
             session.terminal.print(&crate::output::fields(&config.summary()))?;
             for finding in findings {
                 session.terminal.note(&format!("note: {finding}"));
