@@ -44,12 +44,16 @@ fn is_kept(route: &Route) -> bool {
 
 /// The rightful request with a key, by somebody, with some white space behind the body that makes it another one.
 fn with_key(asked: &Asked<'_>, key: &str, behind: &str) -> Answer {
+    with_key_by(asked, asked.caller(), key, behind)
+}
+
+fn with_key_by(asked: &Asked<'_>, caller: &str, key: &str, behind: &str) -> Answer {
     let body = match (asked.row.body)(&asked.sides) {
         serde_json::Value::Null => String::new(),
         body => body.to_string(),
     };
     let target = asked.own_aim().target;
-    let request = asked.world.request(asked.route.method, &target).by(asked.caller()).header("idempotency-key", key);
+    let request = asked.world.request(asked.route.method, &target).by(caller).header("idempotency-key", key);
     request.header("content-type", "application/json").bytes(format!("{body}{behind}")).send()
 }
 
@@ -81,6 +85,11 @@ fn a_key_is_of_one_request_at_every_route_that_changes_something() {
             // JSON means the same with a space behind it; another request it is all the same.
             let other_body = with_key(&asked, "once", " ");
             other_body.expect_refusal(422, "idempotency_mismatch");
+            // Whose it is not, does not hear of it.
+            for caller in [own.admin.as_ref(), own.bare.as_ref(), world.platform.viewer.as_ref()] {
+                let theirs = with_key_by(&asked, caller, "once", " ");
+                assert_ne!(theirs.code(), "idempotency_mismatch", "{}", asked.name());
+            }
             world
         };
         let (own, other) = world.both_ways()[place % 2];
