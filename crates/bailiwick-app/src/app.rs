@@ -8,38 +8,30 @@
 //! No process-wide state, no ambient clock or randomness, no way to run a use case without a credential, no answer
 //! without a receipt.
 
+mod admission;
+mod authority;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use bailiwick_authz::{
-    Authority, CompiledPolicy, CredentialFacts, Layer, OperatorScope, PrincipalFacts, PrincipalKind, RoleLink,
-    TenantScope, Verified, authenticate, restore_policy,
-};
+use bailiwick_authz::{CompiledPolicy, OperatorScope, TenantScope, Verified};
 use bailiwick_ledger::Hash;
 use bailiwick_ledger::note::VerifierKey;
 use bailiwick_seal::{InstallationRecord, Keyring, KeyringRecord, LedgerSigner, RootKey};
-use bailiwick_store::{Space, Store};
-use bailiwick_types::api::identity::AccountKind;
-use bailiwick_types::{
-    Action, ActionType, Clock, Code, CredentialId, CredentialText, CredentialTextError, ErrorClass, Limits, PolicyName,
-    Random, TenantId, Timestamp,
-};
+use bailiwick_store::Store;
+use bailiwick_types::{Action, ActionType, Clock, Code, Limits, PolicyName, Random, TenantId, Timestamp};
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 
 use crate::error::{AppError, Retry};
 use crate::gate::{Gate, Pass};
 use crate::installation::UnsealProgress;
-use crate::policies::parse_target;
 use crate::prove::{NoProver, Prover};
-use crate::records::{
-    AccountRecord, BindingRecord, CredentialRecord, MemberRecord, OperatorRecord, PolicyRecord, Stored, TenantMeta,
-};
+use crate::records::Stored;
 use crate::request::{Door, RequestMeta};
-use crate::snapshot::{KnownCredential, Snapshot, StoredVerifier};
-use crate::state::Phase;
+use crate::snapshot::{KnownCredential, Snapshot};
 use crate::tx::{Answer, PlatformTx, Reply, TenantTx};
 
 /// How the kernel behaves; everything here has a sensible default.
@@ -118,7 +110,8 @@ impl Unsealed {
     /// Whether it has the root key that a keyring is wrapped under.
     fn has_root_of(&self, record: &KeyringRecord) -> bool {
         let version = record.root_version();
-        version == self.record.root_version() || self.previous.as_ref().is_some_and(|(previous, _)| *previous == version)
+        version == self.record.root_version()
+            || self.previous.as_ref().is_some_and(|(previous, _)| *previous == version)
     }
 
     /// A tenant's keys.
@@ -355,157 +348,9 @@ impl App {
         self.snapshots.clear();
     }
 
-    async fn pass_gate(
-        &self,
-        pass: &mut Option<Pass>,
-        admitted: &Admitted,
-        meta: &RequestMeta,
-        action: Action,
-    ) -> Result<(), AppError> {
-        if pass.is_some() {
-            return Ok(());
-        }
-        let gate = self.gate(admitted.snapshot.tenant);
-        let now = self.now();
-        match gate.enter(&admitted.snapshot.limits, now) {
-            Ok(entered) => {
-                *pass = Some(entered);
-                Ok(())
-            }
-            Err(error) => {
-                if let Some(suppressed) = gate.rate_refusals.admit(now) {
-                    self.note_unanswered(
-                        &admitted.snapshot,
-                        Some(&admitted.known.principal),
-                        meta,
-                        action,
-                        &error,
-                        suppressed,
-                    )
-                    .await;
-                }
-                Err(error)
-            }
-        }
-    }
-
-    pub(crate) fn gate(&self, tenant: TenantId) -> Arc<Gate> {
-        match self.gates.get_or_insert_with(&tenant, || Ok::<_, std::convert::Infallible>(Arc::default())) {
-            Ok(gate) => gate,
-            Err(never) => match never {},
-        }
-    }
-
-    /// The first rung: who is it, of which plane.
-    pub(crate) async fn admit(&self, meta: &RequestMeta, action: Action) -> Result<Admitted, AppError> {
-        self.unsealed()?;
-        let text = meta.credential.as_ref().ok_or_else(|| AppError::new(Code::Unauthenticated))?;
-        let presented = CredentialText::parse(text.expose()).map_err(|error| match error {
-            CredentialTextError::Malformed => AppError::new(Code::CredentialMalformed),
-            CredentialTextError::Checksum => AppError::new(Code::CredentialChecksum),
-        })?;
-        let dead = || AppError::new(Code::CredentialInvalid);
-        let snapshot = self.snapshot(presented.claimed_tenant()).await?.ok_or_else(dead)?;
-        let Some(keyring) = &snapshot.keyring else {
-            // Without its keys nobody can be authenticated. Only the holder of a credential id learns that it is sealed.
-            let known = self.store.record(snapshot.tenant, Space::Credential, presented.id().as_bytes()).await?;
-            return Err(known.map_or_else(dead, |_| AppError::new(Code::TenantSealed)));
-        };
-        let now = self.now();
-        let outcome = match self.known_credential(&snapshot, presented.id()).await? {
-            None => Err(dead()),
-            Some(known) => {
-                let verifier = StoredVerifier { keyring, verifier: &known.verifier };
-                let principal = Arc::clone(&known.principal);
-                authenticate(&presented, &known.facts, principal, &verifier, now, meta.source)
-                    .map(|verified| (known, verified))
-                    .map_err(AppError::from)
-            }
-        };
-        match outcome {
-            Ok((known, verified)) => Ok(Admitted { snapshot, known, verified }),
-            Err(error) => {
-                if let Some(suppressed) = self.gate(snapshot.tenant).failed_logins.admit(now) {
-                    self.note_unanswered(&snapshot, None, meta, action, &error, suppressed).await;
-                }
-                Err(error)
-            }
-        }
-    }
-
-    /// A tenant as it is now, or as it was when it was last looked at; `None` if there is no such tenant (any more).
-    pub(crate) async fn snapshot(&self, tenant: TenantId) -> Result<Option<Arc<Snapshot>>, AppError> {
-        let platform_epoch = if tenant.is_platform() { 0 } else { self.platform_snapshot().await?.epoch };
-        if let Some(snapshot) = self.snapshots.get(&tenant)
-            && snapshot.platform_epoch == platform_epoch
-        {
-            return Ok(Some(snapshot));
-        }
-        let unsealed = self.unsealed()?;
-        let Some(header) = self.store.header(tenant).await? else { return Ok(None) };
-        let meta = TenantMeta::from_bytes(&header.meta)?;
-        if let Some(record) = &meta.installation
-            && record.root_version() != unsealed.record.root_version()
-        {
-            // The root key is being replaced right now: what is in memory will follow in a moment.
-            tokio::task::yield_now().await;
-            return Err(bailiwick_store::CommitError::Stale { tenant }.into());
-        }
-        let state = crate::state::TenantState::from_number(header.state);
-        if state.phase == Phase::Deleted {
-            return Ok(None);
-        }
-        let keyring = match (&meta.keyring, state.is_sealed) {
-            // The root key was replaced between these two looks: look again.
-            (Some(record), false) if !unsealed.has_root_of(record) && !Arc::ptr_eq(&unsealed, &self.unsealed()?) => {
-                return Err(bailiwick_store::CommitError::Stale { tenant }.into());
-            }
-            (Some(record), false) => Some(Arc::new(unsealed.unwrap(tenant, record)?)),
-            (Some(_), true) => None,
-            (None, _) => return Err(AppError::internal("a tenant has no keys")),
-        };
-        let mut snapshot = Snapshot::new(&header, &meta, keyring, unsealed.record.installation(), platform_epoch);
-        snapshot.limits = meta.quotas.over(&self.config.limits);
-        let snapshot = Arc::new(snapshot);
-        self.snapshots.insert(tenant, Arc::clone(&snapshot));
-        Ok(Some(snapshot))
-    }
-
-    pub(crate) async fn platform_snapshot(&self) -> Result<Arc<Snapshot>, AppError> {
-        match Box::pin(self.snapshot(TenantId::PLATFORM)).await? {
-            Some(snapshot) => Ok(snapshot),
-            None => Err(AppError::new(Code::NotInitialized)),
-        }
-    }
-
     /// The root key and what depends on it.
     pub(crate) fn unsealed(&self) -> Result<Arc<Unsealed>, AppError> {
         self.unsealed.load_full().ok_or_else(|| AppError::new(Code::Sealed))
-    }
-
-    async fn known_credential(
-        &self,
-        snapshot: &Snapshot,
-        id: CredentialId,
-    ) -> Result<Option<Arc<KnownCredential>>, AppError> {
-        if let Some(known) = snapshot.credentials.get(&id) {
-            return Ok(Some(known));
-        }
-        let Some(record) = self.read::<CredentialRecord>(snapshot, id.as_bytes()).await? else { return Ok(None) };
-        let Some(principal) = self.principal(snapshot, &record.1.principal).await? else { return Ok(None) };
-        let record = record.1;
-        let revoked = record.revoked_from();
-        let facts = CredentialFacts {
-            tenant: snapshot.tenant,
-            id: record.id,
-            principal: record.principal,
-            expires: record.expires,
-            revoked,
-            networks: record.networks,
-        };
-        let known = Arc::new(KnownCredential::new(facts, record.created, record.verifier, principal));
-        snapshot.credentials.insert(id, Arc::clone(&known));
-        Ok(Some(known))
     }
 
     /// Reads and opens one record, with its version.
@@ -531,146 +376,6 @@ impl App {
             out.push((key, record.version, opened));
         }
         Ok(out)
-    }
-
-    /// What policy knows about a principal.
-    pub(crate) async fn principal(
-        &self,
-        snapshot: &Snapshot,
-        id: &str,
-    ) -> Result<Option<Arc<PrincipalFacts>>, AppError> {
-        let mut roles = Vec::new();
-        let tenant = snapshot.tenant;
-        let (kind, name, is_disabled, expires, labels) = if let Ok(member) = id.parse::<bailiwick_types::MemberId>() {
-            let Some((_, record)) = self.read::<MemberRecord>(snapshot, member.as_bytes()).await? else {
-                return Ok(None);
-            };
-            let on = (bailiwick_types::ResourceKind::Tenant, tenant.to_string());
-            roles.push(RoleLink { id: "member-role".to_owned(), role: record.role, on });
-            (PrincipalKind::Member, record.name, record.is_disabled, None, Vec::new())
-        } else if let Ok(account) = id.parse::<bailiwick_types::AccountId>() {
-            let Some((_, record)) = self.read::<AccountRecord>(snapshot, account.as_bytes()).await? else {
-                return Ok(None);
-            };
-            let kind = match record.kind {
-                AccountKind::Service => PrincipalKind::Service,
-                AccountKind::Agent => PrincipalKind::Agent,
-            };
-            (kind, record.name, record.is_disabled, record.expires, record.labels.into_iter().collect())
-        } else if let Ok(operator) = id.parse::<bailiwick_types::OperatorId>() {
-            let Some((_, record)) = self.read::<OperatorRecord>(snapshot, operator.as_bytes()).await? else {
-                return Ok(None);
-            };
-            let on = (bailiwick_types::ResourceKind::Platform, "platform".to_owned());
-            roles.push(RoleLink { id: "operator-role".to_owned(), role: record.role, on });
-            (PrincipalKind::Operator, record.name, record.is_disabled, None, Vec::new())
-        } else {
-            return Ok(None);
-        };
-        if !tenant.is_platform() {
-            let most = usize::try_from(bailiwick_types::Limit::BindingsPerPrincipal.ceiling()).unwrap_or(usize::MAX);
-            let prefix = format!("{id}/");
-            for (_, _, binding) in self.read_all::<BindingRecord>(snapshot, prefix.as_bytes(), None, most).await? {
-                if let Ok(on) = parse_target(&binding.on, tenant) {
-                    roles.push(RoleLink { id: binding.id.to_string(), role: binding.role, on });
-                }
-            }
-        }
-        Ok(Some(Arc::new(PrincipalFacts {
-            tenant,
-            kind,
-            id: id.to_owned(),
-            name,
-            is_disabled,
-            expires,
-            labels,
-            roles,
-        })))
-    }
-
-    /// The compiled policies of a plane: guardrails, and the tenant's own.
-    pub(crate) async fn authority(&self, snapshot: &Snapshot) -> Result<Arc<Authority>, AppError> {
-        let built = snapshot.authority.get_or_try_init(async || {
-            let platform = self.platform_snapshot().await?;
-            // Who read the platform's header earlier may put it into the cache later. Guardrails must be of the epoch that
-            // the commit will name; of what else there is in the cache nobody should have to think.
-            let named = if snapshot.tenant.is_platform() { snapshot.epoch } else { snapshot.platform_epoch };
-            if platform.epoch != named {
-                return Err(bailiwick_store::CommitError::Stale { tenant: TenantId::PLATFORM }.into());
-            }
-            let guardrails = self.guardrails(&platform).await?;
-            let policies = if snapshot.tenant.is_platform() {
-                Vec::new()
-            } else {
-                self.compiled_policies(snapshot, Layer::Tenant).await?
-            };
-            Ok::<_, AppError>(Arc::new(Authority::new(&guardrails, &policies).bound_to(snapshot.tenant)))
-        });
-        Ok(Arc::clone(built.await?))
-    }
-
-    async fn guardrails(&self, platform: &Snapshot) -> Result<Arc<[Arc<CompiledPolicy>]>, AppError> {
-        let built = platform.guardrails.get_or_try_init(async || {
-            Ok::<_, AppError>(Arc::from(self.compiled_policies(platform, Layer::Guardrail).await?))
-        });
-        Ok(Arc::clone(built.await?))
-    }
-
-    /// Compiles a plane's policies; what was compiled before, from the same stored bytes, is used again.
-    pub(crate) async fn compiled_policies(
-        &self,
-        snapshot: &Snapshot,
-        layer: Layer,
-    ) -> Result<Vec<Arc<CompiledPolicy>>, AppError> {
-        const PAGE: usize = 1_000;
-        let mut compiled = Vec::new();
-        let mut missing = Vec::new();
-        let mut after: Option<Vec<u8>> = None;
-        loop {
-            let page = self.store.records(snapshot.tenant, Space::Policy, b"", after.as_deref(), PAGE).await?;
-            let is_last = page.len() < PAGE;
-            after = page.last().map(|(key, _)| key.clone());
-            for (key, record) in page {
-                let name: Option<PolicyName> = std::str::from_utf8(&key).ok().and_then(|text| text.parse().ok());
-                let name = name.ok_or_else(|| AppError::internal("a policy's key is no name"))?;
-                let cache_key = (snapshot.tenant, name, bailiwick_ledger::leaf_hash(&record.sealed));
-                if let Some(hit) = self.compiled.get(&cache_key) {
-                    compiled.push(hit);
-                    continue;
-                }
-                let stored = snapshot.open::<PolicyRecord>(&key, record.version, &record.sealed)?;
-                missing.push((cache_key, stored));
-            }
-            if is_last {
-                break;
-            }
-        }
-        if missing.is_empty() {
-            return Ok(compiled);
-        }
-        let restored = self.aside(move || {
-            let restore = |(cache_key, stored): (_, PolicyRecord)| {
-                // What does not compile (a schema change) must not be left out: a forbid could be in it.
-                restore_policy(layer, &stored.name, &stored.text)
-                    .map(|policy| (cache_key, policy))
-                    .map_err(|_| AppError::internal(format_args!("stored policy `{}` does not compile", stored.name)))
-            };
-            missing.into_iter().map(restore).collect::<Result<Vec<_>, _>>()
-        });
-        for (cache_key, policy) in restored.await?? {
-            self.compiled.insert(cache_key, Arc::clone(&policy));
-            compiled.push(policy);
-        }
-        Ok(compiled)
-    }
-
-    /// Does what takes the CPU for milliseconds where no request waits for it but those that asked, a few at a time.
-    pub(crate) async fn aside<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, AppError> {
-        let _turn = self.compiling.acquire().await.map_err(AppError::internal)?;
-        tokio::task::spawn_blocking(work).await.map_err(AppError::internal)
     }
 
     /// The keys that verify a plane's checkpoints: its own, then the installation's.
@@ -729,25 +434,6 @@ impl App {
         match id {
             Some(id) if !id.is_platform() => Ok(self.store.header(id).await?),
             _ => Ok(None),
-        }
-    }
-
-    /// Writes an entry for something that was refused before there was a scope. Best effort by nature: the answer is
-    /// a refusal either way.
-    async fn note_unanswered(
-        &self,
-        snapshot: &Arc<Snapshot>,
-        principal: Option<&Arc<PrincipalFacts>>,
-        meta: &RequestMeta,
-        action: Action,
-        error: &AppError,
-        suppressed: u64,
-    ) {
-        if let Err(failed) =
-            crate::tx::append_unanswered(self, snapshot, principal, meta, action, error, suppressed).await
-            && failed.class() != ErrorClass::Stale
-        {
-            tracing::warn!(%failed, "a refusal could not be written down");
         }
     }
 
