@@ -64,7 +64,7 @@ pub(crate) fn setup() -> Outcome<Tools> {
 }
 
 /// cvc5, which the prover's tests ask. It comes from the machine's packages: there is no other build of it to be had.
-fn solver() -> Outcome {
+pub(crate) fn solver() -> Outcome {
     if shell::succeeds(Command::new("cvc5").arg("--version")) {
         return Ok(());
     }

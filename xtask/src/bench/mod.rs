@@ -71,6 +71,8 @@ enum Part {
     Creation,
     /// Memory and restart time as the number of tenants grows
     Growth,
+    /// How long a change of policies takes to prove
+    Proofs,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -129,6 +131,13 @@ impl Bench {
             levels.sort_unstable();
             let mut sides = self.launch("growth", &mut report)?;
             self.growth(&mut sides, &levels, &mut report)?;
+        }
+        if wants(Part::Proofs) && self.bailiwick.is_some() {
+            setup::solver()?;
+            println!("proving changes of policies");
+            let mut measure = shell::cargo();
+            measure.args(["run", "--quiet", "--release", "--package=bailiwick-prove", "--example=proved_change"]);
+            report.proofs = Some(shell::capture(&mut measure)?);
         }
         Ok(report.markdown())
     }

@@ -101,6 +101,8 @@ pub(crate) struct Report {
     pub(crate) control: Option<Row>,
     /// The generator against a server that does nothing.
     pub(crate) generator: Option<Vec<Run>>,
+    /// What the measurement of proofs printed.
+    pub(crate) proofs: Option<String>,
     conditions: String,
 }
 
@@ -117,7 +119,15 @@ impl Report {
             bench.runs,
             bench.window.as_secs(),
         );
-        Ok(Self { names: Vec::new(), rows: Vec::new(), levels: Vec::new(), control: None, generator: None, conditions })
+        Ok(Self {
+            names: Vec::new(),
+            rows: Vec::new(),
+            levels: Vec::new(),
+            control: None,
+            generator: None,
+            proofs: None,
+            conditions,
+        })
     }
 
     /// The whole report.
@@ -129,6 +139,14 @@ impl Report {
         }
         if !self.levels.is_empty() {
             self.growth(&mut text);
+        }
+        if let Some(proofs) = &self.proofs {
+            let _ = write!(
+                text,
+                "\n### A change of policies, proved\n\nOne of 20 policies is changed again and again, and the set is proved \
+                 to keep isolation and 5 invariants, for every request. Without server, store and network.\n\n```text\n\
+                 {proofs}```\n"
+            );
         }
         self.controls(&mut text);
         text
