@@ -29,6 +29,7 @@ const BEGINNING: &[Action] = &[
     Action::SecretWrite,
     Action::BindingCreate,
     Action::PolicyPut,
+    Action::InvariantPut,
     Action::SecretWrite,
 ];
 
@@ -72,6 +73,30 @@ const PLATFORM: &[Action] = &[
     Action::RootKeyRotate,
     Action::InstallationSeal,
 ];
+
+/// What can be done with a thing that was made, by whoever made it. Without this hardly anything would be found again.
+fn companions(action: Action) -> &'static [Action] {
+    match action {
+        Action::MountCreate => &[Action::MountShow, Action::MountUpdate, Action::SecretWrite, Action::MountDelete],
+        Action::PolicyPut => &[Action::PolicyShow, Action::PolicyDelete],
+        Action::InvariantPut => &[Action::InvariantShow, Action::InvariantCheck, Action::InvariantDelete],
+        Action::SecretWrite => &[
+            Action::SecretReveal,
+            Action::SecretReveal,
+            Action::SecretDescribe,
+            Action::SecretConfigure,
+            Action::SecretPatch,
+            Action::SecretDelete,
+            Action::SecretUndelete,
+            Action::SecretDestroy,
+            Action::SecretPurge,
+        ],
+        Action::GuardrailPut => &[Action::GuardrailShow, Action::GuardrailDelete],
+        Action::PlatformInvariantPut => &[Action::PlatformInvariantShow, Action::PlatformInvariantDelete],
+        Action::OperatorCredentialIssue => &[Action::OperatorCredentialRevoke],
+        _ => &[],
+    }
+}
 
 struct Generator {
     dice: Dice,
@@ -122,7 +147,20 @@ impl Generator {
         }
     }
 
+    /// Plans something with what was just made: the same pick finds the same thing.
+    fn accompany(&mut self, whose: Whose, ask: Ask) {
+        let with = companions(ask.action);
+        if with.is_empty() || ask.caller != Caller::First || ask.aim != Aim::Own || self.dice.percent(40) {
+            return;
+        }
+        let (action, variant) = (self.dice.pick(with), self.dice.byte());
+        self.follows(whose, Act::Ask(Ask { action, variant, ..ask }));
+    }
+
     fn push(&mut self, whose: Whose, act: Act, mishap: Mishap) {
+        if let Act::Ask(ask) = act {
+            self.accompany(whose, ask);
+        }
         self.now_ms += match self.dice.below(100) {
             0 => 26 * 3_600_000,
             1 | 2 => 3_600_000,

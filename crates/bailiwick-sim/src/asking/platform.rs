@@ -19,6 +19,7 @@ pub(super) fn call_of(scene: &Scene<'_>) -> Call {
     let act = |name: &str| call("POST", format!("{}/{name}", tenant()));
     let guardrail = || format!("/api/v1/guardrails/{}", scene.name(GUARDRAILS));
     let operator = || format!("/api/v1/operators/{}", scene.id("opr_", |book| one(&book.members, scene.pick())));
+    let invariant = |method| call(method, format!("/api/v1/invariants/{}", scene.name(GUARDRAILS)));
     let ledger = |rest: &str| call("GET", format!("/api/v1/platform/ledger/{rest}"));
     let text = TEXTS[usize::from(scene.variant()) % TEXTS.len()];
     match scene.ask.action {
@@ -79,19 +80,11 @@ pub(super) fn call_of(scene: &Scene<'_>) -> Call {
         Action::RootKeyRotate => call("POST", "/api/v1/platform/root-key/rotate".to_owned())
             .body(json!({ "provider": "shamir", "shares": 2, "threshold": 2 })),
         Action::InstallationSeal => call("POST", "/api/v1/platform/seal".to_owned()),
-        other => invariant(scene, text).unwrap_or_else(|| unreachable!("nobody knows how to ask for {other}")),
+        Action::PlatformInvariantPut => invariant("PUT").body(json!({ "text": text, "covers": "policies" })),
+        Action::PlatformInvariantList => call("GET", format!("/api/v1/invariants{}", scene.page())),
+        Action::PlatformInvariantShow => invariant("GET"),
+        Action::PlatformInvariantDelete => invariant("DELETE"),
+        Action::PlatformInvariantCheck => call("POST", "/api/v1/invariants:check".to_owned()),
+        other => unreachable!("nobody knows how to ask for {other}"),
     }
-}
-
-/// Invariants of the platform.
-fn invariant(scene: &Scene<'_>, text: &str) -> Option<Call> {
-    let one = |method| call(method, format!("/api/v1/invariants/{}", scene.name(GUARDRAILS)));
-    Some(match scene.ask.action.as_str() {
-        "platform-invariant:put" => one("PUT").body(json!({ "text": text, "covers": "policies" })),
-        "platform-invariant:list" => call("GET", format!("/api/v1/invariants{}", scene.page())),
-        "platform-invariant:show" => one("GET"),
-        "platform-invariant:delete" => one("DELETE"),
-        "platform-invariant:check" => call("POST", "/api/v1/invariants:check".to_owned()),
-        _ => return None,
-    })
 }

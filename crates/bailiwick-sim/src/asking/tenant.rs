@@ -141,7 +141,7 @@ fn native(scene: &Scene<'_>) -> Call {
         Action::MountList => at("GET", format!("mounts{}", page())),
         Action::MountShow => at("GET", format!("mounts/{}", scene.name(MOUNTS))),
         Action::MountUpdate => at("PATCH", format!("mounts/{mount}")).body(json!({ "description": name("mount") })),
-        Action::MountDelete => at("DELETE", format!("mounts/{}", scene.name(&["kv", "team", "kv", "secret"]))),
+        Action::MountDelete => at("DELETE", format!("mounts/{}", scene.name(MOUNTS))),
         Action::SecretReveal if variant.is_multiple_of(4) => at("GET", format!("secrets/{mount}/{path}?version=1")),
         Action::SecretReveal => at("GET", format!("secrets/{mount}/{path}")),
         Action::SecretWrite => at("PUT", format!("secrets/{mount}/{path}")).body(value(pick)),
@@ -172,26 +172,21 @@ fn native(scene: &Scene<'_>) -> Call {
             post("keyring/rotate").body(json!({ "purpose": scene.of(&purpose) }))
         }
         Action::KeyringSeal => post("keyring/seal"),
-        other => invariant(scene, &base).unwrap_or_else(|| unreachable!("nobody knows how to ask for {other}")),
-    }
-}
-
-/// Invariants, and what a change of policies would do.
-fn invariant(scene: &Scene<'_>, base: &str) -> Option<Call> {
-    let name = || scene.name(POLICIES);
-    let text = TEXTS[usize::from(scene.variant()) % TEXTS.len()];
-    let body = json!({ "text": text, "covers": "policies" });
-    Some(match scene.ask.action.as_str() {
-        "policy:diff" => {
-            call("POST", format!("{base}/policies:diff")).body(json!({ "with_policies": { scene.of(POLICIES): text } }))
+        Action::PolicyDiff => {
+            let text = TEXTS[usize::from(variant) % TEXTS.len()];
+            post("policies:diff").body(json!({ "with_policies": { scene.of(POLICIES): text } }))
         }
-        "invariant:put" => call("PUT", format!("{base}/invariants/{}", name())).body(body),
-        "invariant:list" => call("GET", format!("{base}/invariants{}", scene.page())),
-        "invariant:show" => call("GET", format!("{base}/invariants/{}", name())),
-        "invariant:delete" => call("DELETE", format!("{base}/invariants/{}", name())),
-        "invariant:check" => call("POST", format!("{base}/invariants:check")),
-        _ => return None,
-    })
+        Action::InvariantPut => {
+            let text = TEXTS[usize::from(variant) % TEXTS.len()];
+            at("PUT", format!("invariants/{}", scene.name(POLICIES)))
+                .body(json!({ "text": text, "covers": "policies" }))
+        }
+        Action::InvariantList => at("GET", format!("invariants{}", page())),
+        Action::InvariantShow => at("GET", format!("invariants/{}", scene.name(POLICIES))),
+        Action::InvariantDelete => at("DELETE", format!("invariants/{}", scene.name(POLICIES))),
+        Action::InvariantCheck => post("invariants:check"),
+        other => unreachable!("nobody knows how to ask for {other}"),
+    }
 }
 
 fn binding(scene: &Scene<'_>) -> Value {
