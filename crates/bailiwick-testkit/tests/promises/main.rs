@@ -3,7 +3,6 @@
 //!
 //! One binary of its own beside `it`, because these tests start the real server as a process, kill it, fill disks and edit
 //! database files, and take minutes. They install nothing and share nothing but the machine.
-#![expect(dead_code, reason = "the harness also serves subjects that are still being written")]
 
 mod durability;
 mod export;

@@ -18,8 +18,8 @@ pub(super) enum Fact {
     Deleted { tenant: usize, path: String, version: u64 },
     /// A version was destroyed.
     Destroyed { tenant: usize, path: String, version: u64 },
-    /// An account with this name exists.
-    Account { tenant: usize, name: String, id: String },
+    /// An account with this id exists.
+    Account { tenant: usize, id: String },
     /// A key was issued.
     Issued { tenant: usize, account: String, key: String, credential: String },
     /// A key was revoked.
@@ -46,7 +46,7 @@ enum Meaning {
     Write { tenant: usize, path: String, value: String },
     Delete { tenant: usize, path: String, version: u64 },
     Destroy { tenant: usize, path: String, version: u64 },
-    Account { tenant: usize, name: String },
+    Account { tenant: usize },
     Issue { tenant: usize, account: String },
     Revoke { credential: String },
     Rotate { tenant: usize },
@@ -65,7 +65,7 @@ impl Step {
             Meaning::Write { tenant, path, value } => Fact::Wrote { tenant, path, version: number("version"), value },
             Meaning::Delete { tenant, path, version } => Fact::Deleted { tenant, path, version },
             Meaning::Destroy { tenant, path, version } => Fact::Destroyed { tenant, path, version },
-            Meaning::Account { tenant, name } => Fact::Account { tenant, name, id: text(&value(), "id") },
+            Meaning::Account { tenant } => Fact::Account { tenant, id: text(&value(), "id") },
             Meaning::Issue { tenant, account } => {
                 let (issued, credential) = (value(), text(&value(), "credential"));
                 Fact::Issued { tenant, account, key: text(issued.get("key").unwrap(), "id"), credential }
@@ -191,7 +191,7 @@ impl Client {
             62..72 => {
                 let name = format!("{}-{}", self.name, self.count);
                 let ask = Ask::post(plot.at("/accounts")).json(json!({ "name": name, "owner": plot.admin_id }));
-                Step { ask: self.once(ask, &plot.admin), meaning: Meaning::Account { tenant, name } }
+                Step { ask: self.once(ask, &plot.admin), meaning: Meaning::Account { tenant } }
             }
             72..84 => match self.accounts.last().cloned() {
                 None => self.write(tenant, &plot),

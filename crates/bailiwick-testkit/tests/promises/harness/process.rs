@@ -185,10 +185,6 @@ impl Running {
         }
         status
     }
-
-    pub(crate) fn said(&self) -> &Said {
-        &self.said
-    }
 }
 
 impl Drop for Running {

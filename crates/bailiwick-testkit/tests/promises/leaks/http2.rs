@@ -6,6 +6,7 @@ use std::time::Duration;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const RESET: u8 = 3;
 const SETTINGS: u8 = 4;
 const GO_AWAY: u8 = 7;
 const END_STREAM: u8 = 1;
@@ -64,7 +65,7 @@ pub(super) fn ask(address: &str, headers: &[(&str, &str)], body: &[u8]) -> (Vec<
         if kind == DATA {
             answer.extend_from_slice(&payload);
         }
-        if kind == GO_AWAY || (matches!(kind, DATA | HEADERS) && flags & END_STREAM != 0) {
+        if matches!(kind, GO_AWAY | RESET) || (matches!(kind, DATA | HEADERS) && flags & END_STREAM != 0) {
             return (all, answer);
         }
     }

@@ -5,6 +5,7 @@ use serde_json::json;
 use crate::harness::house::Tenant;
 use crate::harness::{Ask, Told};
 
+use super::http2;
 use super::requests::{Holdings, at, with};
 use super::visit::Visit;
 
@@ -70,6 +71,44 @@ pub(super) fn misbehave(visit: &mut Visit, holdings: &Holdings, other: &Tenant, 
     values_that_are_refused(visit, tenant, beacon, &name);
     in_the_wrong_place(visit, holdings, other, operator, &name);
     forged(visit, holdings, &name);
+    hardly_http(visit, &name);
+}
+
+/// What no HTTP parser takes for a request, or only just.
+fn hardly_http(visit: &mut Visit, name: &dyn Fn(&str) -> String) {
+    for (number, shape) in [
+        "GET /CANARY HTTP/9.9\r\nHost: a\r\n\r\n",
+        "CANARY / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        "CANARY\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nAuthorization CANARY\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer\0CANARY\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer CANARY\r\n folded\r\n\r\n",
+        "POST /api/v1/unseal HTTP/1.1\r\nHost: a\r\nContent-Length: CANARY\r\n\r\n",
+        "POST /api/v1/unseal HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nCANARY\r\n",
+        "POST /api/v1/unseal HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 9\r\n\r\nCANARY",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nCANARYCANARYCANARY",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let canary = visit.canaries.plain(&name(&format!("no HTTP {number}")));
+        visit.throw(shape.replace("CANARY", &canary).as_bytes());
+    }
+    for (number, (path, header)) in
+        [("CANARY", "x"), ("/ CANARY", "x"), ("/whoami", "x\nCANARY")].into_iter().enumerate()
+    {
+        let canary = visit.canaries.plain(&name(&format!("bad HTTP/2 {number}")));
+        let (path, header) = (path.replace("CANARY", &canary), header.replace("CANARY", &canary));
+        let headers = [
+            (":method", "GET"),
+            (":scheme", "http"),
+            (":authority", "a"),
+            (":path", path.as_str()),
+            ("x-api-key", &header),
+        ];
+        let (all, _) = http2::ask(&visit.server.address, &headers, &[]);
+        visit.heards.add(format!("the answer to bad HTTP/2 {number}"), all, &[]);
+    }
 }
 
 /// Good JSON, refused for what it says.

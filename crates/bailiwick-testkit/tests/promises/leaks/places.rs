@@ -237,7 +237,7 @@ fn search_disk(visit: &mut Visit, data: &Path, when: &str) {
 fn search_output(visit: &mut Visit, said: &Said, format: &str) {
     let (out, err) = (said.out.lock().clone(), said.err.lock().clone());
     let log = String::from_utf8_lossy(&err);
-    let level = if format == "json" { "\"level\":\"TRACE\"" } else { "TRACE" };
+    let level = if format == "json" { "\"level\":\"DEBUG\"" } else { "DEBUG" };
     assert!(log.contains(level) && log.contains("listening"), "it was not at its most talkative:\n{log}");
     visit.heards.add("its standard output", out, &[]);
     visit.heards.add("its log", err, &[]);

@@ -1,5 +1,7 @@
 //! A running server that is asked things, and all that it has said.
 
+use std::time::Duration;
+
 use crate::harness::process::Running;
 use crate::harness::wire::Wire;
 use crate::harness::{Ask, Told};
@@ -75,6 +77,15 @@ impl Visit {
         if let Ok(told) = self.server.wire().ask(&ask) {
             self.heard(&ask, &told, &[]);
         }
+    }
+
+    /// Sends bytes on a connection of its own, and hears whatever comes back.
+    pub(super) fn throw(&mut self, bytes: &[u8]) {
+        let mut wire = self.server.wire();
+        wire.send(bytes).unwrap();
+        // What the server takes for a beginning it waits for the rest of.
+        let answer = wire.drain(Duration::from_millis(300));
+        self.heards.add("the answer to what is no HTTP", answer, &[]);
     }
 
     fn heard(&mut self, ask: &Ask, told: &Told, may: &[&str]) {
