@@ -15,23 +15,23 @@ pub(crate) struct Decided {
     /// Whether everything could be evaluated.
     pub(crate) is_certain: bool,
     pub(crate) determining: Vec<String>,
+    /// The ids of the same, as they are in the set.
+    pub(crate) reasons: Vec<String>,
 }
 
 /// The real decision.
 pub(crate) fn decide(set: &PolicySet, request: &Request, entities: &Entities) -> Decided {
     let response = Authorizer::new().is_authorized(request, set, entities);
-    let mut determining: Vec<String> = response
-        .diagnostics()
-        .reason()
-        .map(ToString::to_string)
-        .filter(|id| !id.starts_with(FACT))
-        .map(|id| if id == ANY_ROLE { "any role".to_owned() } else { id })
-        .collect();
+    let reasons: Vec<String> = response.diagnostics().reason().map(ToString::to_string).collect();
+    let named = reasons.iter().filter(|id| !id.starts_with(FACT));
+    let mut determining: Vec<String> =
+        named.map(|id| if id == ANY_ROLE { "any role".to_owned() } else { id.clone() }).collect();
     determining.sort_unstable();
     Decided {
         is_allowed: response.decision() == Decision::Allow,
         is_certain: response.diagnostics().errors().next().is_none(),
         determining,
+        reasons,
     }
 }
 

@@ -8,6 +8,7 @@ use bailiwick_authz::analysis::{EffectiveSet, Question, shipped_statements};
 use bailiwick_authz::schema_text;
 use bailiwick_types::TenantId;
 use bailiwick_types::api::proof::{Covers, ExampleRequest};
+use cedar_policy::PolicySet;
 use cedar_policy_symcc::Env;
 
 use crate::cache::{Cache, Key};
@@ -17,7 +18,7 @@ use crate::facts;
 use crate::random::Material;
 use crate::statement::{Piece, concerning, digest};
 use crate::why::Why;
-use crate::worker::{Translated, Worker, check_size, set_of};
+use crate::worker::{Worker, check_size, set_of};
 
 /// The statement that stands for every role (and, for the platform, for whatever tenants write).
 pub(crate) const ANY_ROLE: &str = "any-role";
@@ -183,8 +184,7 @@ pub(crate) fn answer(
     let mut answers: Vec<Option<Answer>> = prepared.properties.iter().map(|_| None).collect();
     for covers in [Covers::Everything, Covers::Policies] {
         let inner = prepared.deciding.concerning(covers, environment);
-        let mut asking =
-            Asking { tenant: prepared.tenant, environment, worker, cache, deadline, inner, translated: None };
+        let mut asking = Asking { tenant: prepared.tenant, environment, worker, cache, deadline, inner };
         let mut together: Vec<usize> = Vec::new();
         let mut apart: Vec<usize> = Vec::new();
         for (at, property) in prepared.properties.iter().enumerate().filter(|(_, property)| property.covers == covers) {
@@ -234,7 +234,6 @@ struct Asking<'a> {
     cache: &'a Cache,
     deadline: Instant,
     inner: Vec<Arc<Piece>>,
-    translated: Option<Translated>,
 }
 
 impl Asking<'_> {
@@ -246,57 +245,78 @@ impl Asking<'_> {
         }
     }
 
+    /// Asks with few forbids first. To leave a forbid out allows more, so what is proved without it is proved with it;
+    /// and where a request is found that a forbid stops which was left out, that one joins, and it is asked again.
     fn try_ask(&mut self, outer: &[Arc<Piece>], is_forbids: bool) -> Result<Answer, Why> {
         let mut outer = outer.to_vec();
         if is_forbids {
             outer.push(everything(ELSE_ALL)?);
         }
-        let key = key(self.environment, &self.inner, &outer);
-        if self.cache.is_proved(self.tenant, &key) {
+        let mut used = related(&self.inner, &outer);
+        let (first, whole) = (key(self.environment, &used, &outer), key(self.environment, &self.inner, &outer));
+        if self.cache.is_proved(self.tenant, &first) || self.cache.is_proved(self.tenant, &whole) {
             return Ok(Answer::Proved);
         }
-        check_size(self.inner.iter().chain(&outer))?;
+        check_size(&outer)?;
         let outer_set = set_of(&outer)?;
         let translated = self.worker.translate(&outer_set, self.environment)?;
-        let inner = match self.translated.take() {
-            Some(inner) => inner,
-            None => self.worker.translate(&set_of(&self.inner)?, self.environment)?,
-        };
-        let found = self.worker.implies(&inner, &translated, self.deadline);
-        self.translated = Some(inner);
-        let mut deciding = self.inner.clone();
-        let mut found = found?;
-        if found.is_some() {
-            // Perhaps it takes something that never is.
-            deciding.extend(facts_of(self.inner.iter().chain(&outer), self.environment)?);
-            let inner = self.worker.translate(&set_of(&deciding)?, self.environment)?;
-            found = self.worker.implies(&inner, &translated, self.deadline)?;
+        let mut all: Option<(Vec<Arc<Piece>>, PolicySet)> = None;
+        loop {
+            check_size(used.iter().chain(&outer))?;
+            let used_set = set_of(&used)?;
+            let inner = self.worker.translate(&used_set, self.environment)?;
+            let Some(env) = self.worker.implies(&inner, &translated, self.deadline)? else {
+                self.contradict(&used, &used_set, &outer, &outer_set, &whole)?;
+                self.cache.remember(self.tenant, key(self.environment, &used, &outer));
+                self.cache.remember(self.tenant, whole);
+                return Ok(Answer::Proved);
+            };
+            // Everything that there is, and what is true of every request besides.
+            let (pieces, set) = match &mut all {
+                Some(all) => all,
+                none => {
+                    let mut pieces = self.inner.clone();
+                    pieces.extend(facts_of(self.inner.iter().chain(&outer), self.environment)?);
+                    let set = set_of(&pieces)?;
+                    none.insert((pieces, set))
+                }
+            };
+            let decided = decide(set, &env.request, &env.entities);
+            if decided.is_allowed {
+                return Ok(self.shown(&env, pieces, set, &outer_set));
+            }
+            let is_known = |piece: &Arc<Piece>| used.iter().any(|known| known.id == piece.id);
+            let stops = |piece: &&Arc<Piece>| decided.reasons.contains(&piece.id) && !is_known(piece);
+            let joining: Vec<Arc<Piece>> = pieces.iter().filter(stops).cloned().collect();
+            if joining.is_empty() {
+                return Err(Why::Disagreement);
+            }
+            used.extend(joining);
         }
-        let deciding_set = set_of(&deciding)?;
-        if let Some(env) = found {
-            return Ok(self.shown(&env, &deciding, &deciding_set, &outer_set));
-        }
-        for (request, entities) in
-            Material::of(deciding.iter().chain(&outer)).requests(self.environment, &key, RANDOM_REQUESTS)
-        {
-            let inside = decide(&deciding_set, &request, &entities);
-            if inside.is_allowed && inside.is_certain && !decide(&outer_set, &request, &entities).is_allowed {
+    }
+
+    /// Holds random requests against what the solver calls proved.
+    fn contradict(
+        &self,
+        inner: &[Arc<Piece>],
+        inner_set: &PolicySet,
+        outer: &[Arc<Piece>],
+        outer_set: &PolicySet,
+        seed: &Key,
+    ) -> Result<(), Why> {
+        let material = Material::of(inner.iter().chain(outer));
+        for (request, entities) in material.requests(self.environment, seed, RANDOM_REQUESTS) {
+            let inside = decide(inner_set, &request, &entities);
+            if inside.is_allowed && inside.is_certain && !decide(outer_set, &request, &entities).is_allowed {
                 tracing::error!("a random request contradicts the solver");
                 return Err(Why::Disagreement);
             }
         }
-        self.cache.remember(self.tenant, key);
-        Ok(Answer::Proved)
+        Ok(())
     }
 
     /// The solver's request, if Cedar agrees about it.
-    fn shown(
-        &self,
-        env: &Env,
-        deciding: &[Arc<Piece>],
-        inner: &cedar_policy::PolicySet,
-        outer: &cedar_policy::PolicySet,
-    ) -> Answer {
+    fn shown(&self, env: &Env, deciding: &[Arc<Piece>], inner: &PolicySet, outer: &PolicySet) -> Answer {
         let inside = decide(inner, &env.request, &env.entities);
         let outside = decide(outer, &env.request, &env.entities);
         if inside.is_allowed && !inside.is_certain {
@@ -330,6 +350,19 @@ impl Asking<'_> {
         }
         Ok(())
     }
+}
+
+/// All permits, and those forbids that may have to do with `outer`: the same text, the same names, or no names at all.
+fn related(inner: &[Arc<Piece>], outer: &[Arc<Piece>]) -> Vec<Arc<Piece>> {
+    let is_thing = |name: &&cedar_policy::EntityUid| name.type_name().to_string() != "Action";
+    let names: BTreeSet<_> = outer.iter().flat_map(|piece| &piece.names).filter(is_thing).collect();
+    let is_related = |piece: &&Arc<Piece>| {
+        !piece.is_forbid()
+            || outer.iter().any(|other| other.digest == piece.digest)
+            || piece.names.iter().filter(is_thing).all(|name| names.contains(name))
+            || piece.names.iter().any(|name| names.contains(name))
+    };
+    inner.iter().filter(is_related).cloned().collect()
 }
 
 /// The facts about what these statements name, for requests of a kind.

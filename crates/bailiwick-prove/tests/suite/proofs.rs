@@ -145,7 +145,10 @@ fn the_deepest_and_longest_policies_end_in_an_answer() {
         "forbid(principal, action == Action::\"secret:reveal\", resource) when {{ [{}].contains(resource) }};",
         names.join(", ")
     );
-    let proof = prover.prove(&question(set(&[], &[("many", &many)]), vec![]));
+    // What has nothing to do with a question is not in it.
+    is_proved(&prover.prove(&question(set(&[], &[("many", &many)]), vec![])));
+    let about = r#"forbid(principal, action == Action::"secret:reveal", resource == Secret::"secret/s7");"#;
+    let proof = prover.prove(&question(set(&[], &[("many", &many)]), vec![claim("s7", Covers::Everything, about)]));
     assert_eq!(proof.status(), "unproven: too many policies or names for one proof");
 }
 
@@ -162,4 +165,25 @@ fn the_shipped_examples_are_invariants_that_a_forbid_of_the_same_words_keeps() {
         assert_eq!(bare.outcome, Outcome::Refuted, "{name}");
         is_proved(&prover.prove(&question(set(&[], &[(name, text), ("all", EVERYTHING)]), invariant())));
     }
+}
+
+#[test]
+fn forbids_that_have_nothing_to_do_with_it_cost_nothing_and_those_that_have_are_found() {
+    let prover = prover();
+    let mut policies: Vec<(String, String)> = (0..120)
+        .map(|n| {
+            let text = format!(
+                "forbid(principal is Agent, action == Action::\"secret:reveal\", resource in Folder::\"secret/f{n}\");"
+            );
+            (format!("p{n}"), text)
+        })
+        .collect();
+    // Neither names what the other names, and still the one keeps the other: a folder is in its mount.
+    policies.push(("mount".to_owned(), r#"forbid(principal is Agent, action, resource in Mount::"kv");"#.to_owned()));
+    let policies: Vec<(&str, &str)> = policies.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let within = r#"forbid(principal is Agent, action == Action::"secret:reveal", resource in Folder::"kv/prod");"#;
+    let invariant = || vec![claim("kv", Covers::Everything, within)];
+    is_proved(&prover.prove(&question(set(&[], &policies), invariant())));
+    let without = set(&[], policies.get(..120).unwrap());
+    assert_eq!(prover.prove(&question(without, invariant())).outcome, Outcome::Refuted);
 }
