@@ -30,10 +30,11 @@ impl Streams {
         Arc::new(Self { label, current: Mutex::default(), drawn: Mutex::default(), is_shared })
     }
 
-    /// From now on it is about this tenant.
+    /// From now on it is about this tenant. A look at the platform changes nothing: whether there is one depends on what is
+    /// in a cache.
     pub(crate) fn turn_to(tenant: TenantId) {
         let _ = STREAMS.try_with(|streams| {
-            if streams.is_shared {
+            if streams.is_shared && !tenant.is_platform() {
                 *streams.current.lock() = Some(tenant);
             }
         });
