@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bailiwick_app::{App, AppError, PageRequest, RequestMeta};
 use bailiwick_types::{Code, NameError, Secret};
@@ -22,6 +23,10 @@ pub(crate) struct Call {
     pub(crate) known_query: Arc<[&'static str]>,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// Whether it may change something at the native door. Vault's clients send no conditions, and its servers heed none.
+    pub(crate) must_heed_conditions: bool,
+    /// Whether anybody has looked at `If-Match`.
+    pub(crate) has_seen_if_match: AtomicBool,
 }
 
 impl Call {
@@ -114,6 +119,7 @@ impl Call {
 
     /// The version that `If-Match` asks for.
     pub(crate) fn if_match(&self) -> Result<Option<u64>, AppError> {
+        self.has_seen_if_match.store(true, Ordering::Relaxed);
         let Some(value) = single(&self.headers, header::IF_MATCH)? else { return Ok(None) };
         let text = value.to_str().unwrap_or_default().trim();
         if text == "*" {
@@ -121,6 +127,15 @@ impl Call {
         }
         let version = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).and_then(|text| text.parse().ok());
         version.map(Some).ok_or_else(|| AppError::invalid("`If-Match` must be an ETag that this server gave"))
+    }
+
+    /// A condition that nobody looked at must not look as if it held.
+    pub(crate) fn check_conditions(&self) -> Result<(), AppError> {
+        let is_ignored = self.headers.contains_key(header::IF_MATCH) && !self.has_seen_if_match.load(Ordering::Relaxed);
+        if is_ignored && self.must_heed_conditions {
+            return Err(AppError::invalid("`If-Match` is not taken here: what this changes has no ETag"));
+        }
+        Ok(())
     }
 
     /// Whether `If-None-Match: *` asks that there be none yet.

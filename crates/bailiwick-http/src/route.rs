@@ -195,5 +195,7 @@ impl Route {
 /// Reads the input, once it is known who asks.
 fn checked<U>(call: &Call, input: fn(&Call) -> Result<U, AppError>) -> Result<U, AppError> {
     call.check_query()?;
-    input(call)
+    let input = input(call)?;
+    call.check_conditions()?;
+    Ok(input)
 }

@@ -235,6 +235,8 @@ impl Server {
             known_query,
             headers: parts.headers.clone(),
             body,
+            must_heed_conditions: door == DoorKind::Api && !parts.method.is_safe(),
+            has_seen_if_match: AtomicBool::new(false),
         };
         let reply: Reply = Guarded((route.handler)(call)).await?;
         Ok(reply.into_response(route.status, id))

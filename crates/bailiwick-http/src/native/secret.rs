@@ -50,9 +50,7 @@ pub(crate) fn routes() -> Vec<Route> {
         Route::tenant("GET", METADATA, |call| Ok(secrets::Describe { at: at(call)? })),
         Route::tenant("PUT", METADATA, |call| configure(call, false)).takes::<ConfigureSecret>(),
         Route::tenant("PATCH", METADATA, |call| configure(call, true)).takes::<ConfigureSecret>(),
-        Route::tenant("DELETE", METADATA, |call| {
-            Ok(secrets::Purge { at: at(call)?, if_match: call.if_match()? })
-        }),
+        Route::tenant("DELETE", METADATA, |call| Ok(secrets::Purge { at: at(call)?, if_match: call.if_match()? })),
     ];
     let mut reveal = Route::tenant_as("GET", SECRET, reveal, show_revealed)
         .query(&[("version", "which version; the newest if absent")]);

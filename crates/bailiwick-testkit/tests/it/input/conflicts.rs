@@ -29,6 +29,20 @@ fn conditional(world: &World) -> BTreeSet<String> {
 }
 
 #[test]
+fn no_condition_is_ignored() {
+    let mut tried = 0;
+    on_every_route(
+        |route| route.door == DoorKind::Api && route.method != "GET" && !is_open(route) && route.summary != STRAY,
+        |asked: &Asked<'_>, watch: &Watch<'_>| {
+            tried += 1;
+            let answer = asked.rightful().header("if-match", "\"999\"").send();
+            watch.unchanged(&answer, &format!("{} if 999", asked.name()));
+        },
+    );
+    assert!(tried >= 60, "{tried}");
+}
+
+#[test]
 fn whatever_has_an_etag_is_changed_only_as_it_was_read() {
     let conditional = conditional(&World::two_tenants());
     let mut tried = 0;
