@@ -89,7 +89,7 @@ pub struct App {
 /// What is in memory only while the installation is unsealed.
 pub(crate) struct Unsealed {
     pub(crate) record: InstallationRecord,
-    pub(crate) root: RootKey,
+    pub(crate) root: Arc<RootKey>,
     /// The root key before this one, while keyrings are being rewrapped.
     pub(crate) previous: Option<(u32, RootKey)>,
     pub(crate) signer: LedgerSigner,

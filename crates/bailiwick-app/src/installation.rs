@@ -346,7 +346,7 @@ impl App {
         let is_rotating = previous.is_some();
         let signer = installation_signer(&root, &record)?;
         self.forget_all();
-        self.unsealed.store(Some(Arc::new(Unsealed { record, root, previous, signer })));
+        self.unsealed.store(Some(Arc::new(Unsealed { record, root: Arc::new(root), previous, signer })));
         if is_rotating {
             self.finish_rotation().await?;
         }
@@ -381,7 +381,12 @@ impl App {
             meta.installation = Some(finished.clone());
             Ok(true)
         })
-        .await
+        .await?;
+        // The old root key leaves memory with the last request that has it in hand.
+        let signer = installation_signer(&unsealed.root, &finished)?;
+        let alone = Unsealed { record: finished, root: Arc::clone(&unsealed.root), previous: None, signer };
+        self.unsealed.compare_and_swap(&Some(unsealed), Some(Arc::new(alone)));
+        Ok(())
     }
 
     /// Changes what stands in a tenant's header, where that changes nothing for the tenant itself.
@@ -461,7 +466,7 @@ impl PlatformUseCase for RotateRoot {
             passphrase: input.passphrase.as_deref(),
         };
         let new = app.new_root(&request, self.key_file.as_deref())?;
-        // The stored record: the one in memory still says that the last rotation is under way when that has long ended.
+        // The stored record: the one in memory may be older.
         let header = app.store.header(TenantId::PLATFORM).await?.ok_or_else(AppError::not_found)?;
         let mut meta = TenantMeta::from_bytes(&header.meta)?;
         let record = meta.installation.as_ref().ok_or_else(|| AppError::new(Code::NotInitialized))?;

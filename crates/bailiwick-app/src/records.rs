@@ -255,7 +255,8 @@ pub(crate) struct VersionRecord {
     pub(crate) is_destroyed: bool,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+/// No `Debug`: an answer may hold a credential.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct IdempotencyRecord {
     /// What was asked: a keyed hash over the route and the body.
     pub(crate) request: String,
