@@ -37,7 +37,7 @@ const GROUP_BYTES_MAX: usize = 8 << 20;
 /// At so many times [`Options::checkpoint_pages`] readers have to wait for a moment, so that the WAL can start anew: a
 /// long read has held it up. If the moment was too short (a backup may read for minutes) the WAL has to double before
 /// the next attempt, so that whoever reads for long does not stop those who write.
-const CHECKPOINT_OVERDUE: i64 = 16;
+const CHECKPOINT_OVERDUE: i64 = 4;
 /// How long that moment is.
 const CHECKPOINT_WAIT: Duration = Duration::from_millis(50);
 
