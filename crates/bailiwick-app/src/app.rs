@@ -28,6 +28,7 @@ use quick_cache::sync::Cache;
 use crate::error::{AppError, Retry};
 use crate::gate::{Gate, Pass};
 use crate::installation::UnsealProgress;
+use crate::isolation::IsolationBoard;
 use crate::prove::{NoProver, Prover};
 use crate::records::Stored;
 use crate::request::{Door, RequestMeta};
@@ -82,6 +83,7 @@ pub struct App {
     pub(crate) started: Timestamp,
     snapshots: Cache<TenantId, Arc<Snapshot>>,
     gates: Cache<TenantId, Arc<Gate>>,
+    pub(crate) isolation: IsolationBoard,
     /// By what the sealed text hashes to: a name that is used again starts again at its first version.
     compiled: Cache<(TenantId, PolicyName, Hash), Arc<CompiledPolicy>>,
 }
@@ -172,6 +174,7 @@ impl App {
             started,
             snapshots: Cache::new(cached),
             gates: Cache::new(cached),
+            isolation: IsolationBoard::default(),
             compiled: Cache::new(50_000),
         })
     }

@@ -4,15 +4,19 @@
 //! may, and that is said by the use cases in `accounts`, `members` and `operators`.
 
 use bailiwick_authz::Permit;
-use bailiwick_store::Space;
+use bailiwick_store::{Space, Write};
 use bailiwick_types::api::Page;
 use bailiwick_types::api::identity::{Credential, IssueCredential, IssuedKey, RotateCredential};
-use bailiwick_types::{ActionType, Code, CredentialId, CredentialText, Limit, Resource, ResourceKind, Timestamp};
+use bailiwick_types::{
+    ActionType, Code, CredentialId, CredentialText, Limit, Resource, ResourceKind, Secret, Timestamp,
+};
 
+use crate::app::App;
 use crate::error::AppError;
 use crate::page::PageRequest;
 use crate::records::{CredentialOfRecord, CredentialRecord, UsageRecord, principal_key};
-use crate::tx::{Located, Scope, Tx};
+use crate::snapshot::Snapshot;
+use crate::tx::{Located, Scope, Tx, seal_record};
 use crate::validate;
 
 /// How long an old key lives on after a rotation, unless the caller says otherwise.
@@ -31,6 +35,46 @@ pub(crate) fn show(record: &CredentialRecord, last_used: Option<Timestamp>) -> C
         source_networks: record.networks.iter().map(ToString::to_string).collect(),
         rotated_from: record.rotated_from,
         last_used,
+    }
+}
+
+/// A credential that nobody asks for: an installation's first, a tenant's first, a canary's.
+pub(crate) struct OwnCredential {
+    pub(crate) id: CredentialId,
+    /// What its holder shows.
+    pub(crate) text: Secret<String>,
+    /// What is to be stored.
+    pub(crate) writes: Vec<Write>,
+}
+
+impl OwnCredential {
+    pub(crate) fn make(
+        app: &App,
+        snapshot: &Snapshot,
+        principal: &str,
+        description: &str,
+        expires: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Self, AppError> {
+        let id = CredentialId::random(app.random());
+        let text = CredentialText::generate(snapshot.tenant, id, app.random());
+        let record = CredentialRecord {
+            id,
+            principal: principal.to_owned(),
+            verifier: snapshot.keyring()?.credential_verifier(id, text.secret().expose()),
+            description: description.to_owned(),
+            created: now,
+            expires,
+            revoked: None,
+            is_revoked: false,
+            networks: Vec::new(),
+            rotated_from: None,
+        };
+        let writes = vec![
+            seal_record(app, snapshot, id.as_bytes().to_vec(), &record)?,
+            seal_record(app, snapshot, principal_key(principal, id.as_bytes()), &CredentialOfRecord {})?,
+        ];
+        Ok(Self { id, text: text.reveal(), writes })
     }
 }
 

@@ -21,17 +21,18 @@ use bailiwick_types::api::platform::{
 };
 use bailiwick_types::api::tenant::Reason;
 use bailiwick_types::{
-    ActionType, Code, CredentialId, CredentialText, InstallationId, OperatorId, RequestId, Secret, TenantId,
+    ActionType, Code, InstallationId, OperatorId, RequestId, Secret, TenantId,
 };
 
 use crate::app::{App, PlatformUseCase, Unsealed};
+use crate::credentials::OwnCredential;
 use crate::error::AppError;
 use crate::operators::OPERATOR_ADMIN;
-use crate::records::{CredentialOfRecord, CredentialRecord, OperatorRecord, Stored, TenantMeta, principal_key};
+use crate::records::{OperatorRecord, TenantMeta};
 use crate::snapshot::Snapshot;
 use crate::state::TenantState;
 use crate::tenants::platform;
-use crate::tx::{Answer, PlatformTx, seal_entry, seal_write, tenant_name};
+use crate::tx::{Answer, PlatformTx, seal_entry, seal_record, tenant_name};
 use crate::validate;
 
 /// Shares given so far.
@@ -156,31 +157,10 @@ impl App {
             is_disabled: false,
             created: now,
         };
-        let id = CredentialId::random(random);
-        let text = CredentialText::generate(tenant, id, random);
         let principal = operator.id.to_string();
-        let credential = CredentialRecord {
-            id,
-            principal: principal.clone(),
-            verifier: snapshot.keyring()?.credential_verifier(id, text.secret().expose()),
-            description: "first credential".to_owned(),
-            created: now,
-            expires: None,
-            revoked: None,
-            is_revoked: false,
-            networks: Vec::new(),
-            rotated_from: None,
-        };
-        let mut writes = Vec::new();
-        let mut put = |space, key, bytes: Result<Vec<u8>, serde_json::Error>| -> Result<(), AppError> {
-            let bytes = Secret::new(bytes.map_err(AppError::internal)?);
-            writes.push(seal_write(self, &snapshot, space, key, None, bytes.expose())?);
-            Ok(())
-        };
-        put(OperatorRecord::SPACE, operator.id.as_bytes().to_vec(), serde_json::to_vec(&operator))?;
-        put(CredentialRecord::SPACE, id.as_bytes().to_vec(), serde_json::to_vec(&credential))?;
-        let index = principal_key(&principal, id.as_bytes());
-        put(CredentialOfRecord::SPACE, index, serde_json::to_vec(&CredentialOfRecord {}))?;
+        let credential = OwnCredential::make(self, &snapshot, &principal, "first credential", None, now)?;
+        let mut writes = vec![seal_record(self, &snapshot, operator.id.as_bytes().to_vec(), &operator)?];
+        writes.extend(credential.writes);
         let entry = self.system_entry(tenant, act::OperatorCreate::ACTION, "Operator", &principal);
         let part = Part {
             tenant,
@@ -198,7 +178,7 @@ impl App {
             Err(CommitError::TenantExists | CommitError::SlugTaken) => return Err(already_initialized()),
             Err(error) => return Err(error.into()),
         }
-        Ok(CreatedOperator { id: operator.id, credential: text.reveal().expose().clone() })
+        Ok(CreatedOperator { id: operator.id, credential: credential.text.expose().clone() })
     }
 
     /// An entry for what the server does by itself.

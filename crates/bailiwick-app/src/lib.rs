@@ -8,6 +8,7 @@
 
 pub mod accounts;
 mod app;
+mod canary;
 mod credentials;
 mod error;
 mod export;
@@ -16,6 +17,7 @@ pub mod fuzzing;
 mod gate;
 pub mod installation;
 pub mod invariants;
+pub mod isolation;
 mod jobs;
 pub mod keyring;
 pub mod ledger;
@@ -37,6 +39,7 @@ mod validate;
 pub mod whoami;
 
 pub use app::{App, AppConfig, PlatformUseCase, UseCase};
+pub use canary::{CANARY_SLUGS, Canaries, Canary, CanaryState};
 pub use error::AppError;
 pub use export::Export;
 pub use page::PageRequest;

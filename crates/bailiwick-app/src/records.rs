@@ -78,6 +78,9 @@ pub(crate) struct TenantMeta {
     /// Which installation this is and who holds its root key. Only on the platform's plane.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) installation: Option<InstallationRecord>,
+    /// The principal that tries the server's own isolation here. A tenant that has one is a canary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) prober: Option<String>,
 }
 
 impl TenantMeta {
@@ -92,6 +95,7 @@ impl TenantMeta {
             certificate: None,
             destroyed: None,
             installation: None,
+            prober: None,
         }
     }
 

@@ -14,19 +14,18 @@ use bailiwick_types::api::platform::{
 use bailiwick_types::api::secret::MountConfig;
 use bailiwick_types::api::tenant::Reason;
 use bailiwick_types::{
-    ActionType, Code, CredentialId, CredentialText, Limit, MemberId, MountId, Resource, ResourceKind, TenantId,
+    ActionType, Code, CredentialId, Limit, MemberId, MountId, Resource, ResourceKind, Secret, TenantId, Timestamp,
 };
 
 use crate::app::{App, PlatformUseCase};
+use crate::credentials::OwnCredential;
 use crate::error::AppError;
 use crate::members::OWNER;
 use crate::page::PageRequest;
-use crate::records::{
-    CredentialOfRecord, CredentialRecord, MemberRecord, MountRecord, Stored, TenantMeta, principal_key,
-};
+use crate::records::{MemberRecord, MountRecord, TenantMeta};
 use crate::snapshot::Snapshot;
 use crate::state::{Phase, TenantState};
-use crate::tx::{Answer, Genesis, PlatformTx, STATED_TENANT_BYTES_MAX, Target, seal_write};
+use crate::tx::{Answer, Genesis, PlatformTx, STATED_TENANT_BYTES_MAX, Target, seal_record};
 use crate::validate;
 
 /// The installation as a resource.
@@ -83,7 +82,49 @@ impl PlatformUseCase for Create {
         input.admin_email.as_deref().map(validate::email).transpose()?;
         let expires = validate::expiry(None, input.admin_ttl.as_deref(), tx.now())?;
 
-        let (app, now) = (tx.app, tx.now());
+        let first = FirstMember { name: admin_name, email: input.admin_email.clone(), expires };
+        let new = NewTenant::make(tx.app, input.slug.as_str(), name, first, tx.now())?;
+        let tenant = new.header.tenant;
+        let shown = show(&new.header, &new.meta, TenantState::ACTIVE)?;
+        tx.target_new(new.header, new.meta, new.genesis);
+        let target = tx.targeted()?;
+        target.set_state(TenantState::ACTIVE);
+        // A new tenant starts at epoch 1; there is nothing to void.
+        target.change.bump_epoch = false;
+        target.put_meta()?;
+        tx.concerning(&Resource::plain(ResourceKind::Tenant, tenant.to_string()));
+        tx.note("slug", input.slug.as_str());
+        let admin = CreatedAdmin { member: new.member, credential: new.credential.expose().clone() };
+        tx.commit(permit, CreatedTenant { tenant: shown, admin }).await
+    }
+}
+
+/// Who owns a new tenant.
+pub(crate) struct FirstMember {
+    pub(crate) name: String,
+    pub(crate) email: Option<String>,
+    /// When its first credential expires.
+    pub(crate) expires: Option<Timestamp>,
+}
+
+/// A tenant that is not stored yet: keys, first member with its credential, and the mount `secret`.
+pub(crate) struct NewTenant {
+    pub(crate) header: Header,
+    pub(crate) meta: TenantMeta,
+    pub(crate) genesis: Genesis,
+    pub(crate) member: MemberId,
+    pub(crate) key: CredentialId,
+    pub(crate) credential: Secret<String>,
+}
+
+impl NewTenant {
+    pub(crate) fn make(
+        app: &App,
+        slug: &str,
+        name: String,
+        first: FirstMember,
+        now: Timestamp,
+    ) -> Result<Self, AppError> {
         let unsealed = app.unsealed()?;
         let tenant = TenantId::random(app.random());
         let installation = unsealed.record.installation();
@@ -93,7 +134,7 @@ impl PlatformUseCase for Create {
         let meta = TenantMeta::new(name, now, wrapped);
         let mut header = Header {
             tenant,
-            slug: input.slug.to_string(),
+            slug: slug.to_owned(),
             state: TenantState::ACTIVE.number(),
             epoch: 1,
             ledger: CompactRange::new(),
@@ -102,30 +143,16 @@ impl PlatformUseCase for Create {
             meta_version: 0,
         };
         let snapshot = Snapshot::new(&header, &meta, Some(Arc::new(keyring)), installation, 0);
-
         let member = MemberRecord {
             id: MemberId::random(app.random()),
-            name: admin_name,
-            email: input.admin_email.clone(),
+            name: first.name,
+            email: first.email,
             role: OWNER.parse()?,
             is_disabled: false,
             created: now,
         };
-        let id = CredentialId::random(app.random());
-        let text = CredentialText::generate(tenant, id, app.random());
         let principal = member.id.to_string();
-        let credential = CredentialRecord {
-            id,
-            principal: principal.clone(),
-            verifier: snapshot.keyring()?.credential_verifier(id, text.secret().expose()),
-            description: "first credential".to_owned(),
-            created: now,
-            expires,
-            revoked: None,
-            is_revoked: false,
-            networks: Vec::new(),
-            rotated_from: None,
-        };
+        let credential = OwnCredential::make(app, &snapshot, &principal, "first credential", first.expires, now)?;
         let mount = MountRecord {
             id: MountId::random(app.random()),
             name: "secret".parse()?,
@@ -133,37 +160,15 @@ impl PlatformUseCase for Create {
             config: MountConfig::default(),
             created: now,
         };
-        let writes = vec![
-            sealed(app, &snapshot, member.id.as_bytes().to_vec(), &member)?,
-            sealed(app, &snapshot, id.as_bytes().to_vec(), &credential)?,
-            sealed(app, &snapshot, principal_key(&principal, id.as_bytes()), &CredentialOfRecord {})?,
-            sealed(app, &snapshot, mount.name.as_str().as_bytes().to_vec(), &mount)?,
-        ];
+        let mut writes = vec![seal_record(app, &snapshot, member.id.as_bytes().to_vec(), &member)?];
+        writes.extend(credential.writes);
+        writes.push(seal_record(app, &snapshot, mount.name.as_str().as_bytes().to_vec(), &mount)?);
         for write in &writes {
             header.counts.add(write.space);
         }
-        let shown = show(&header, &meta, TenantState::ACTIVE)?;
-        tx.target_new(header, meta, Genesis { snapshot: Arc::new(snapshot), writes });
-        let target = tx.targeted()?;
-        target.set_state(TenantState::ACTIVE);
-        // A new tenant starts at epoch 1; there is nothing to void.
-        target.change.bump_epoch = false;
-        target.put_meta()?;
-        tx.concerning(&Resource::plain(ResourceKind::Tenant, tenant.to_string()));
-        tx.note("slug", input.slug.as_str());
-        let admin = CreatedAdmin { member: member.id, credential: text.reveal().expose().clone() };
-        tx.commit(permit, CreatedTenant { tenant: shown, admin }).await
+        let genesis = Genesis { snapshot: Arc::new(snapshot), writes };
+        Ok(Self { header, meta, genesis, member: member.id, key: credential.id, credential: credential.text })
     }
-}
-
-fn sealed<R: Stored>(
-    app: &App,
-    snapshot: &Snapshot,
-    key: Vec<u8>,
-    record: &R,
-) -> Result<bailiwick_store::Write, AppError> {
-    let bytes = bailiwick_types::Secret::new(serde_json::to_vec(record).map_err(AppError::internal)?);
-    seal_write(app, snapshot, R::SPACE, key, None, bytes.expose())
 }
 
 /// Lists tenants in the order of their slugs.

@@ -29,7 +29,7 @@ use crate::snapshot::{KnownCredential, Snapshot};
 use crate::state::{Phase, TenantState};
 use crate::validate;
 
-pub(crate) use commit::{append_unanswered, seal_entry, seal_write, tenant_name};
+pub(crate) use commit::{append_unanswered, seal_entry, seal_record, seal_write, tenant_name};
 use replay::Remembered;
 
 /// How much of a policy's evaluation errors an entry has, in bytes.

@@ -29,6 +29,8 @@ pub struct HttpConfig {
     pub root_key_file: Option<PathBuf>,
     /// The tenant that `sys/init` at the Vault door makes, so that its `root_token` is a tenant's credential.
     pub init_tenant: Option<bailiwick_types::Slug>,
+    /// Whether readiness goes on saying yes when the server has found its own isolation broken.
+    pub stays_ready_when_broken: bool,
 }
 
 /// What every call can reach.

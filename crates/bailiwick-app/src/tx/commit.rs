@@ -16,7 +16,7 @@ use bailiwick_types::{Action, ActionType, Sensitivity, TenantId};
 use super::{Answer, Reply, Scope, Target, Tx};
 use crate::app::App;
 use crate::error::AppError;
-use crate::records::{IdempotencyRecord, UsageRecord, limit_of};
+use crate::records::{IdempotencyRecord, Stored, UsageRecord, limit_of};
 use crate::request::RequestMeta;
 use crate::snapshot::Snapshot;
 use crate::state::{Phase, TenantState};
@@ -234,6 +234,17 @@ pub(crate) fn seal_write(
         Some(_) => None,
     };
     Ok(Write { space, key, expected: replaces, value: Some((version, sealed)), count_max })
+}
+
+/// Seals a new record of the server's own making.
+pub(crate) fn seal_record<R: Stored>(
+    app: &App,
+    snapshot: &Snapshot,
+    key: Vec<u8>,
+    record: &R,
+) -> Result<Write, AppError> {
+    let bytes = bailiwick_types::Secret::new(serde_json::to_vec(record).map_err(AppError::internal)?);
+    seal_write(app, snapshot, R::SPACE, key, None, bytes.expose())
 }
 
 /// Seals an entry. Its place is given by the store and bound by the tree; its content is bound by the leaf hash.

@@ -1,6 +1,7 @@
 //! The platform plane: tenants as operators see them, operators, guardrails, the installation.
 
 use bailiwick_types::api::identity::{Credential, IssueCredential, IssuedKey};
+use bailiwick_types::api::isolation::IsolationStatus;
 use bailiwick_types::api::platform::{
     CreateOperator, CreateTenant, CreatedTenant, Operator, PlatformHealth, Quotas, RotateRootKey, RotatedRootKey,
     SetQuotas, Tenant, UpdateOperator, UpdateTenant,
@@ -23,6 +24,16 @@ pub fn platform_whoami() -> Call<WhoAmI> {
 /// The installation's health and totals.
 pub fn health() -> Call<PlatformHealth> {
     Call::get(api("/platform/health"))
+}
+
+/// What the server found when it tried its own isolation.
+pub fn isolation() -> Call<IsolationStatus> {
+    Call::get(api("/platform/isolation"))
+}
+
+/// Asks for a whole round of probes at once; answers with what is known before it.
+pub fn probe_isolation() -> Call<IsolationStatus> {
+    Call::post(api("/platform/isolation:probe"))
 }
 
 /// Replaces the root key. Its answer may hold shares that are shown once.

@@ -1,6 +1,6 @@
 //! The platform plane: tenants, operators, guardrails, the installation.
 
-use bailiwick_app::{installation, operators, tenants, whoami};
+use bailiwick_app::{installation, isolation, operators, tenants, whoami};
 use bailiwick_types::api::identity::IssueCredential;
 use bailiwick_types::api::platform::{
     CreateOperator, CreateTenant, RotateRootKey, SetQuotas, UpdateOperator, UpdateTenant,
@@ -14,6 +14,8 @@ pub(crate) fn routes() -> Vec<Route> {
     vec![
         Route::platform("GET", "/api/v1/platform/whoami", |_| Ok(whoami::WhoAmIOperator)),
         Route::platform("GET", "/api/v1/platform/health", |_| Ok(tenants::Health { version: installation::VERSION })),
+        Route::platform("GET", "/api/v1/platform/isolation", |_| Ok(isolation::Show)),
+        Route::platform("POST", "/api/v1/platform/isolation:probe", |_| Ok(isolation::Probe)),
         Route::platform("POST", "/api/v1/platform/root-key/rotate", |call| {
             let key_file = call.server.config.root_key_file.clone();
             Ok(installation::RotateRoot { input: call.json()?, key_file })

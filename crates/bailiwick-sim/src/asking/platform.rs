@@ -25,6 +25,8 @@ pub(super) fn call_of(scene: &Scene<'_>) -> Call {
     match scene.ask.action {
         Action::OperatorSelfShow => call("GET", "/api/v1/platform/whoami".to_owned()),
         Action::PlatformHealth => call("GET", "/api/v1/platform/health".to_owned()),
+        Action::IsolationShow => call("GET", "/api/v1/platform/isolation".to_owned()),
+        Action::IsolationProbe => call("POST", "/api/v1/platform/isolation:probe".to_owned()),
         Action::TenantCreate => call("POST", "/api/v1/tenants".to_owned()).body(json!({ "slug": scene.subject.slug })),
         // All on one page: where pages end depends on who else is there.
         Action::TenantList => call("GET", "/api/v1/tenants?limit=1000".to_owned()),

@@ -4,6 +4,7 @@
 //! `12h`, sizes are bytes.
 
 pub mod identity;
+pub mod isolation;
 pub mod ledger;
 pub mod platform;
 pub mod policy;
