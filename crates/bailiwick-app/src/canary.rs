@@ -108,7 +108,10 @@ impl App {
         let prober = TenantMeta::from_bytes(&header.meta)?.prober.ok_or_else(|| not_a_canary(slug))?;
         let state = TenantState::from_number(header.state);
         if state.phase != Phase::Active || state.is_sealed {
-            let why = format!("the canary tenant `{slug}` is {}", if state.is_sealed { "sealed" } else { state.phase.as_str() });
+            let why = format!(
+                "the canary tenant `{slug}` is {}",
+                if state.is_sealed { "sealed" } else { state.phase.as_str() }
+            );
             return Err(AppError::with_detail(Code::WrongState, why));
         }
         let snapshot = self.snapshot(tenant).await?.ok_or_else(AppError::not_found)?;
@@ -119,7 +122,13 @@ impl App {
     async fn make_canary_tenant(&self, slug: &str, expires: Timestamp) -> Result<Canary, AppError> {
         let platform = self.platform_snapshot().await?;
         let first = FirstMember { name: PROBER.to_owned(), email: None, expires: Some(expires) };
-        let mut new = NewTenant::make(self, slug, "a canary: the server tries its isolation on it".to_owned(), first, self.now())?;
+        let mut new = NewTenant::make(
+            self,
+            slug,
+            "a canary: the server tries its isolation on it".to_owned(),
+            first,
+            self.now(),
+        )?;
         let (tenant, principal) = (new.header.tenant, new.member.to_string());
         new.meta.prober = Some(principal.clone());
         let id = tenant.to_string();
@@ -181,7 +190,8 @@ impl App {
         expires: Timestamp,
     ) -> Result<Canary, AppError> {
         let tenant = snapshot.tenant;
-        let new = OwnCredential::make(self, snapshot, &prober, "in the server's memory alone", Some(expires), self.now())?;
+        let new =
+            OwnCredential::make(self, snapshot, &prober, "in the server's memory alone", Some(expires), self.now())?;
         part.writes.extend(self.removal_of_credentials(snapshot, &prober).await?);
         part.writes.extend(new.writes);
         let (action, kind) = match tenant.is_platform() {

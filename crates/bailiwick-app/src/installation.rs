@@ -20,9 +20,7 @@ use bailiwick_types::api::platform::{
     CreatedOperator, Initialize, Initialized, RotateRootKey, RotatedRootKey, SealStatus, Unseal,
 };
 use bailiwick_types::api::tenant::Reason;
-use bailiwick_types::{
-    ActionType, Code, InstallationId, OperatorId, RequestId, Secret, TenantId,
-};
+use bailiwick_types::{ActionType, Code, InstallationId, OperatorId, RequestId, Secret, TenantId};
 
 use crate::app::{App, PlatformUseCase, Unsealed};
 use crate::credentials::OwnCredential;

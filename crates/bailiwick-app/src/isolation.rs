@@ -4,12 +4,12 @@
 
 use std::time::Duration;
 
+use bailiwick_types::Slug;
 use bailiwick_types::action::act;
 use bailiwick_types::api::isolation::{
     IsolationState, IsolationStatus, ProbeCounts, ProbeFinding, ProbeRound, TimingResult,
 };
 use bailiwick_types::time::format_duration;
-use bailiwick_types::Slug;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -111,9 +111,13 @@ impl App {
         self.append_isolation_entry(|entry| {
             entry.outcome = "fault".to_owned();
             let ProbeFinding { kind, route, caller, what, requests, .. } = finding;
-            for (name, text) in
-                [("finding", kind), ("route", route), ("caller", caller), ("what", what), ("requests", &requests.join(" "))]
-            {
+            for (name, text) in [
+                ("finding", kind),
+                ("route", route),
+                ("caller", caller),
+                ("what", what),
+                ("requests", &requests.join(" ")),
+            ] {
                 entry.detail.insert(name.to_owned(), text.clone());
             }
         })

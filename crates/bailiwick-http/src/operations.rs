@@ -82,7 +82,11 @@ fn metrics(call: &Call) -> Result<String, std::fmt::Error> {
     page.value("", u64::from(call.app().is_unsealed()))?;
 
     let isolation = call.app().isolation().status();
-    page.family("bailiwick_isolation_state", "gauge", "What the probes of isolation say: 1 for the state that it is in.")?;
+    page.family(
+        "bailiwick_isolation_state",
+        "gauge",
+        "What the probes of isolation say: 1 for the state that it is in.",
+    )?;
     for state in IsolationState::ALL {
         page.value(&format!("{{state=\"{}\"}}", state.as_str()), u64::from(*state == isolation.state))?;
     }
@@ -98,10 +102,18 @@ fn metrics(call: &Call) -> Result<String, std::fmt::Error> {
     page.family("bailiwick_isolation_controls_total", "counter", "Rightful requests that showed that probes can see.")?;
     page.value("", total.controls)?;
     if let Some(last) = isolation.last {
-        page.family("bailiwick_isolation_last_round_seconds", "gauge", "When the last whole round ended, in Unix time.")?;
+        page.family(
+            "bailiwick_isolation_last_round_seconds",
+            "gauge",
+            "When the last whole round ended, in Unix time.",
+        )?;
         page.value("", u64::try_from(last.finished.unix_ms() / 1_000).unwrap_or_default())?;
     }
-    page.family("bailiwick_isolation_timing_seen", "gauge", "Routes on which time tells a foreign thing from a missing one.")?;
+    page.family(
+        "bailiwick_isolation_timing_seen",
+        "gauge",
+        "Routes on which time tells a foreign thing from a missing one.",
+    )?;
     page.value("", isolation.timing.iter().filter(|timing| timing.is_seen()).count() as u64)?;
     Ok(page.text)
 }

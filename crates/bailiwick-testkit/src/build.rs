@@ -8,8 +8,9 @@ use bailiwick_types::Timestamp;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::holdings::{Account, Key, Platform, Principal, Tenant, names};
-use crate::world::{ANONYMOUS, World, WorldOptions};
+use crate::world::{World, WorldOptions};
+use bailiwick_probe::catalogue::ANONYMOUS;
+use bailiwick_probe::holdings::{Account, Key, Platform, Principal, Tenant, names};
 
 /// A finished installation, to be copied.
 pub(crate) struct Template {

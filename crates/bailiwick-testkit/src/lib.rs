@@ -23,15 +23,15 @@
 mod build;
 mod clock;
 pub mod fuzzing;
-mod holdings;
 mod observed;
 mod random;
 mod request;
 mod world;
 
+pub use bailiwick_probe::catalogue::ANONYMOUS;
+pub use bailiwick_probe::holdings::{Account, Key, Platform, Principal, Tenant, names};
 pub use clock::TestClock;
-pub use holdings::{Account, Key, Platform, Principal, Tenant, names};
 pub use observed::Operation;
 pub use random::SeededRandom;
 pub use request::{Answer, Request, hide_request_id};
-pub use world::{ANONYMOUS, Plane, Stored, World, WorldOptions};
+pub use world::{Plane, Stored, World, WorldOptions};

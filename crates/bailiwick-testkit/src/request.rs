@@ -12,9 +12,9 @@ use http_body::Frame;
 use http_body_util::BodyExt;
 use serde_json::Value;
 
-use crate::holdings::names;
 use crate::random::SeededRandom;
 use crate::world::World;
+use bailiwick_probe::holdings::names;
 
 /// A request that is being put together.
 #[must_use = "a request that is not sent asks nothing"]

@@ -18,13 +18,10 @@ use tokio::runtime::Runtime;
 
 use crate::build::template;
 use crate::clock::TestClock;
-use crate::holdings::{Platform, Tenant};
 use crate::observed::{Observed, Operation};
 use crate::random::SeededRandom;
 use crate::request::{Answer, Request};
-
-/// The caller who sends no credential.
-pub const ANONYMOUS: &str = "";
+use bailiwick_probe::holdings::{Platform, Tenant};
 
 /// How a world differs from the usual one.
 #[derive(Debug, Clone, Default)]

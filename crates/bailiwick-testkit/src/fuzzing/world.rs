@@ -7,10 +7,10 @@ use std::cell::RefCell;
 use bailiwick_http::DoorKind;
 use serde_json::Value;
 
-use crate::holdings::{Tenant, names};
 use crate::random::SeededRandom;
 use crate::request::Answer;
 use crate::world::World;
+use bailiwick_probe::holdings::{Tenant, names};
 
 /// After how many requests there is a new world: in a sealed one, or one without accounts, not much can go wrong.
 const REQUESTS_MAX: usize = 200;

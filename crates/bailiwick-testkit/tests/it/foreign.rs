@@ -3,13 +3,14 @@
 //!
 //! For every route of every door, both ways.
 
-use bailiwick_http::{Access, DoorKind, Route};
+use bailiwick_http::{Access, Route};
 use bailiwick_testkit::{Answer, Operation, Plane, Request, Tenant, World, names};
 use bailiwick_types::TenantId;
 use serde_json::{Value, json};
 
 use crate::routes::{
-    Aim, Caller, Kind, NOBODY, Row, Sides, aims, callers, forged_of, is_open, is_write, request, routes_with_rows,
+    Aim, Caller, Kind, NOBODY, Row, Sides, aims, callers, echoes, forged_of, is_counterpart, is_open,
+    is_refused_by_grammar, is_write, request, routes_with_rows,
 };
 
 /// One attempt on one route: by whom, on what of another's, and on what that is not there.
@@ -43,15 +44,6 @@ impl Attempt<'_> {
 
     fn name(&self) -> String {
         format!("{} as {}: {}, {}", self.route.name(), self.caller.name, self.foreign.label, self.missing.label)
-    }
-}
-
-/// Whether `missing` is to nothing what `foreign` is to another tenant's thing.
-fn is_counterpart(foreign: &Aim, missing: &Aim) -> bool {
-    match (&foreign.kind, &missing.kind) {
-        (Kind::TheirTenant, Kind::NoTenant) => true,
-        (Kind::Theirs(name), Kind::Absent(of)) => name == of,
-        _ => false,
     }
 }
 
@@ -106,7 +98,7 @@ fn fresh_and_warm() -> World {
 /// An answer without what the caller itself said: some of Vault's messages repeat the path.
 fn without_echo(answer: &Answer, other: &Tenant) -> Answer {
     let mut text = answer.text();
-    for word in [&other.only, "no-such-mount", "no-such-path", "no-such-folder", "no-such-policy"] {
+    for word in echoes(other) {
         text = text.replace(word, "ECHO");
     }
     // `LIVE` stands below a mount that is not there as well as below one that is another's.
@@ -139,11 +131,6 @@ fn foreign_and_missing_are_the_same_bytes_headers_and_work() {
         false
     });
     assert!(compared > 1_000 && attempts - compared < 200, "{compared} of {attempts}");
-}
-
-/// The Vault door refuses to write to folders before it looks at anything else.
-fn is_refused_by_grammar(route: &Route) -> bool {
-    route.door == DoorKind::Vault && matches!(route.method, "POST" | "PATCH") && route.path.ends_with('/')
 }
 
 #[test]

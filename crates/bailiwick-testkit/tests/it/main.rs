@@ -15,6 +15,7 @@ mod input;
 mod interference;
 mod limits;
 mod matrix;
+mod probe;
 mod proofs;
 mod rotation;
 mod routes;

@@ -1,27 +1,15 @@
-//! The route table, made askable: for every route the requests that aim at one's own things, at things that are not
-//! there, and at another tenant's.
-//!
-//! A route without a [`Row`] fails the tests that use this, and so does a row without a route: what is mounted is
-//! tested, or the build is red.
+//! The catalogue of routes, in a world of the tests.
 
-mod aim;
-mod callers;
-mod rows;
-
-use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use bailiwick_http::{Access, DoorKind, Route};
-use bailiwick_testkit::{Answer, Request, World};
-use bailiwick_types::Sensitivity;
+use bailiwick_http::{DoorKind, Route};
+use bailiwick_probe::catalogue;
+use bailiwick_testkit::{Answer, Request, SeededRandom, Tenant, World};
 
-pub(crate) use aim::{Aim, Kind, NOBODY, Sides, aims};
-pub(crate) use callers::{Caller, callers, forged_of};
-pub(crate) use rows::Row;
-use rows::rows;
-
-/// What a route answers with where it leads nowhere by design.
-pub(crate) const STRAY: &str = "a path that leads nowhere";
+pub(crate) use bailiwick_probe::catalogue::{
+    Aim, Caller, Kind, NOBODY, Row, STRAY, Sides, aims, echoes, is_counterpart, is_open, is_refused_by_grammar,
+    is_write,
+};
 
 /// Every route with its row, in the order of the table.
 ///
@@ -29,28 +17,18 @@ pub(crate) const STRAY: &str = "a path that leads nowhere";
 pub(crate) fn routes_with_rows(world: &World) -> impl Iterator<Item = (&Route, &'static Row)> {
     static ROWS: OnceLock<Vec<Row>> = OnceLock::new();
     let routes = world.server().routes();
-    let rows = ROWS.get_or_init(|| in_order(routes));
+    let rows = ROWS.get_or_init(|| catalogue::rows_of(routes).unwrap_or_else(|error| panic!("{error}")));
     routes.iter().zip(rows)
 }
 
-fn in_order(routes: &[Route]) -> Vec<Row> {
-    let mut by_name: HashMap<String, Row> = HashMap::new();
-    for row in rows() {
-        let name = row.route.clone();
-        assert!(by_name.insert(name.clone(), row).is_none(), "two rows for {name}");
-    }
-    let (found, missing): (Vec<_>, Vec<_>) =
-        routes.iter().map(|route| by_name.remove(&route.name()).ok_or(route.name())).partition(Result::is_ok);
-    let missing: Vec<String> = missing.into_iter().filter_map(Result::err).collect();
-    let left: Vec<&String> = by_name.keys().collect();
-    assert!(missing.is_empty(), "routes without a row in `routes/rows.rs`, so untested: {missing:#?}");
-    assert!(left.is_empty(), "rows of routes that are not mounted: {left:#?}");
-    found.into_iter().filter_map(Result::ok).collect()
+/// All callers, as `own` sees them.
+pub(crate) fn callers(world: &World, own: &Tenant, other: &Tenant) -> Vec<Caller> {
+    catalogue::callers(own, other, &world.platform, &SeededRandom::new("forger"))
 }
 
-/// Whether it takes a credential at all.
-pub(crate) fn is_open(route: &Route) -> bool {
-    matches!(route.access, Access::Open(_))
+/// A well-formed credential that says that it is this one of that tenant, with a secret that nobody ever had.
+pub(crate) fn forged_of(tenant: &str, key: &str) -> String {
+    catalogue::forged_of(tenant, key, &SeededRandom::new("forger"))
 }
 
 /// Puts a request together.
@@ -78,14 +56,6 @@ pub(crate) fn brief(answer: &Answer) -> String {
     let code = code.split_whitespace().collect::<Vec<_>>().join(" ").replace("1 error occurred: ", "");
     let parts = code.split('"').enumerate().map(|(at, part)| if at % 2 == 0 { part } else { "…" });
     format!("{} {}", answer.status, parts.collect::<Vec<_>>().join("\"")).trim_end().to_owned()
-}
-
-/// Whether a success of this route may have changed something.
-pub(crate) fn is_write(route: &Route) -> bool {
-    match route.access {
-        Access::Action(action) => !matches!(action.sensitivity(), Sensitivity::Read | Sensitivity::Reveal),
-        Access::Open(_) => route.method == "POST",
-    }
 }
 
 /// The door's name, for people.

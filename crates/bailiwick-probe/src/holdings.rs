@@ -1,4 +1,4 @@
-//! What the two tenants hold, and the platform.
+//! What two tenants hold who are tried against each other, and the platform.
 //!
 //! Whatever has a name has the same name on both sides ([`names`]); what has an id has different ones. Besides, each
 //! tenant has a mount, a policy and secrets whose name only it has.
@@ -38,12 +38,18 @@ pub mod names {
 }
 
 /// A credential.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Key {
     /// Its id.
     pub id: String,
     /// Its text.
     pub credential: String,
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Key").field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 /// A member or an operator with a credential.

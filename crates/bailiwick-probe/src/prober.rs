@@ -1,0 +1,279 @@
+//! The prober: all routes, one after the other, at a configured pace, for as long as the server runs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bailiwick_app::{App, AppError, Canaries, Canary};
+use bailiwick_http::Route;
+use bailiwick_types::api::isolation::{ProbeCounts, ProbeFinding, ProbeRound};
+use tokio::time::Instant;
+
+use crate::catalogue::{self, Row, Sides, aims};
+use crate::doors::{Ask, Doors};
+use crate::furnish::Furnisher;
+use crate::holdings::{Key, Platform, Principal, Tenant};
+use crate::timing;
+use crate::trial::{Outcome, Trial};
+
+/// How the prober behaves.
+#[derive(Debug, Clone)]
+pub struct ProberConfig {
+    /// How long after one route the next is tried. Without it all are tried when somebody asks for it, and never else.
+    pub every: Option<Duration>,
+    /// How many pairs of requests a round times on each route that is timed; none for zero.
+    pub timed_pairs: usize,
+}
+
+impl Default for ProberConfig {
+    fn default() -> Self {
+        Self { every: None, timed_pairs: 400 }
+    }
+}
+
+/// Routes that look something up, and where time could therefore tell.
+const TIMED: &[&str] = &[
+    "GET /api/v1/t/{tenant}/secrets/{mount}/{*path}",
+    "GET /api/v1/t/{tenant}/accounts/{account}",
+    "GET /v1/{mount}/data/{*path}",
+    "GET /api/v1/tenants/{tenant}",
+];
+/// Pairs before those that count.
+const WARM_UP_PAIRS: usize = 20;
+/// Credentials with less time left are replaced before the next route.
+const RENEW_BEFORE: Duration = Duration::from_secs(3_600);
+/// How long after a failure it is tried again.
+const RETRY_AFTER: Duration = Duration::from_secs(10);
+
+/// Tries the server's isolation.
+pub struct Prober {
+    app: Arc<App>,
+    doors: Arc<dyn Doors>,
+    config: ProberConfig,
+}
+
+/// The canaries, furnished.
+struct House {
+    canaries: Canaries,
+    tenants: [Tenant; 2],
+    platform: Platform,
+}
+
+impl House {
+    /// Each of the two as actor, with the other as victim.
+    fn both_ways(&self) -> [(&Tenant, &Tenant); 2] {
+        let [one, other] = &self.tenants;
+        [(one, other), (other, one)]
+    }
+}
+
+impl Prober {
+    /// A prober of the server with these doors.
+    pub fn new(app: Arc<App>, doors: Arc<dyn Doors>, config: ProberConfig) -> Self {
+        Self { app, doors, config }
+    }
+
+    /// Probes until it is dropped.
+    pub async fn run(self) {
+        let rows = match catalogue::rows_of(self.doors.routes()) {
+            Ok(rows) => rows,
+            Err(error) => {
+                tracing::error!(%error, "isolation cannot be probed");
+                self.app.isolation().blind(error.to_string());
+                return;
+            }
+        };
+        let tried: Vec<(&Route, &Row)> =
+            self.doors.routes().iter().zip(&rows).filter(|(route, _)| !catalogue::is_open(route)).collect();
+        self.app.isolation().begin(self.config.every, tried.len() as u64);
+        let mut house = None;
+        let mut number = 0;
+        loop {
+            number += 1;
+            let mut is_hurried = false;
+            if self.config.every.is_none() {
+                self.app.isolation().hurried().await;
+                is_hurried = true;
+            }
+            self.round(number, &tried, &mut house, &mut is_hurried).await;
+        }
+    }
+
+    /// Waits for the turn of the next route.
+    async fn pause(&self, is_hurried: &mut bool) {
+        let Some(every) = self.config.every.filter(|_| !*is_hurried) else { return };
+        tokio::select! {
+            () = tokio::time::sleep(every) => {}
+            () = self.app.isolation().hurried() => *is_hurried = true,
+        }
+    }
+
+    async fn round(&self, number: u64, tried: &[(&Route, &Row)], house: &mut Option<House>, is_hurried: &mut bool) {
+        let board = self.app.isolation();
+        let started = self.app.now();
+        let mut counts = ProbeCounts::default();
+        for (route, row) in tried {
+            self.pause(is_hurried).await;
+            loop {
+                match self.one_route(route, row, house).await {
+                    Ok(tried) => {
+                        counts = counts.plus(tried.counts);
+                        self.tell(tried.counts, &tried.findings).await;
+                        break;
+                    }
+                    Err(why) => {
+                        // What the canaries are like is not known any more.
+                        *house = None;
+                        tracing::warn!(route = route.name(), %why, "isolation cannot be probed; it will be tried again");
+                        board.blind(why);
+                        tokio::time::sleep(RETRY_AFTER).await;
+                    }
+                }
+            }
+        }
+        if let Some(house) = house {
+            self.time(tried, house).await;
+        }
+        let round = ProbeRound { number, started, finished: self.app.now(), counts };
+        if let Err(error) = self.app.record_round(&round).await {
+            tracing::warn!(%error, "a round of probes could not be written down");
+        }
+        tracing::info!(number, probes = counts.probes, findings = counts.findings, "isolation was probed");
+        board.complete(round);
+    }
+
+    async fn tell(&self, counts: ProbeCounts, findings: &[ProbeFinding]) {
+        for finding in findings {
+            let ProbeFinding { kind, route, caller, what, .. } = finding;
+            if finding.kind == "control-failed" {
+                tracing::warn!(route, what, "a probe of isolation shows nothing");
+            } else {
+                tracing::error!(kind, route, caller, what, "isolation is broken");
+            }
+            if let Err(error) = self.app.record_finding(finding).await {
+                tracing::error!(%error, "a finding could not be written down");
+            }
+        }
+        self.app.isolation().add(counts, findings);
+    }
+
+    /// Tries one route, both ways, and mends what was used up.
+    async fn one_route(&self, route: &Route, row: &Row, house: &mut Option<House>) -> Result<Outcome, String> {
+        let told = |error: AppError| error.detail().map_or_else(|| error.code().title().to_owned(), str::to_owned);
+        if !self.app.is_unsealed() {
+            return Err("the installation is sealed".to_owned());
+        }
+        if let Some(house) = house
+            && house.canaries.expires.since(self.app.now()) < RENEW_BEFORE
+        {
+            house.renew(self.app.canaries().await.map_err(told)?);
+        }
+        let house = match house {
+            Some(house) => house,
+            None => house.insert(self.furnished().await?),
+        };
+        let mut both = Outcome::default();
+        for way in 0..2 {
+            let Some((actor, victim)) = house.both_ways().get(way).copied() else { continue };
+            let trial = Trial {
+                app: &self.app,
+                doors: self.doors.as_ref(),
+                canaries: &house.canaries,
+                route,
+                row,
+                actor,
+                victim,
+                platform: &house.platform,
+            };
+            let one = trial.run().await.map_err(told)?;
+            if let Some(kind) = one.used_up {
+                for tenant in &mut house.tenants {
+                    let mut furnisher = Furnisher { doors: self.doors.as_ref(), tenant };
+                    furnisher.mend(kind).await.map_err(|error| error.to_string())?;
+                }
+            }
+            both.counts = both.counts.plus(one.counts);
+            both.findings.extend(one.findings);
+        }
+        // Both ways are one route.
+        both.counts.routes = 1;
+        Ok(both)
+    }
+
+    async fn furnished(&self) -> Result<House, String> {
+        let canaries = self
+            .app
+            .canaries()
+            .await
+            .map_err(|error| error.detail().map_or_else(|| error.code().title().to_owned(), str::to_owned))?;
+        let mut house = House {
+            tenants: [Tenant::default(), Tenant::default()],
+            platform: Platform { viewer: principal(&canaries.operator), ..Platform::default() },
+            canaries,
+        };
+        for (tenant, canary) in house.tenants.iter_mut().zip(&house.canaries.tenants) {
+            *tenant = Tenant {
+                slug: canary.slug.clone(),
+                id: canary.tenant.to_string(),
+                owner: principal(canary),
+                only: canary.slug.replace("bailiwick-canary", "only"),
+                ..Tenant::default()
+            };
+            let mut furnisher = Furnisher { doors: self.doors.as_ref(), tenant };
+            furnisher.all().await.map_err(|error| error.to_string())?;
+        }
+        let slugs = house.tenants.iter().filter_map(|tenant| tenant.slug.parse().ok()).collect();
+        self.app.isolation().has_canaries(slugs);
+        Ok(house)
+    }
+
+    /// Times foreign against missing on the routes that look something up.
+    async fn time(&self, tried: &[(&Route, &Row)], house: &House) {
+        let [(actor, victim), _] = house.both_ways();
+        let sides = Sides { own: actor, other: victim, platform: &house.platform };
+        for (route, row) in tried.iter().filter(|(route, _)| TIMED.contains(&route.name().as_str())) {
+            let all = aims(route, row, &sides);
+            let pair = all.iter().find_map(|foreign| {
+                Some((foreign, all.iter().find(|missing| catalogue::is_counterpart(foreign, missing))?))
+            });
+            let Some((foreign, missing)) = pair else { continue };
+            let mut differences = Vec::with_capacity(self.config.timed_pairs);
+            for pair in 0..self.config.timed_pairs.saturating_add(WARM_UP_PAIRS) {
+                let mut coin = [0_u8];
+                self.app.random().fill(&mut coin);
+                let [coin] = coin;
+                let is_foreign_first = coin.is_multiple_of(2);
+                let order = if is_foreign_first { [foreign, missing] } else { [missing, foreign] };
+                let mut taken = [0_i64; 2];
+                for (aim, taken) in order.into_iter().zip(&mut taken) {
+                    let ask = Ask::of(route, row, aim, actor.owner.as_ref(), &sides);
+                    let begun = Instant::now();
+                    self.doors.answer(ask).await;
+                    *taken = i64::try_from(begun.elapsed().as_nanos()).unwrap_or(i64::MAX);
+                }
+                let [first, second] = taken;
+                if pair >= WARM_UP_PAIRS {
+                    differences.push(if is_foreign_first { first - second } else { second - first });
+                }
+            }
+            if let Some(result) = timing::judge(&route.name(), &differences) {
+                self.app.isolation().add_timing(result);
+            }
+        }
+    }
+}
+
+impl House {
+    /// Takes over fresh credentials.
+    fn renew(&mut self, canaries: Canaries) {
+        for (tenant, canary) in self.tenants.iter_mut().zip(&canaries.tenants) {
+            tenant.owner = principal(canary);
+        }
+        self.platform.viewer = principal(&canaries.operator);
+        self.canaries = canaries;
+    }
+}
+
+fn principal(canary: &Canary) -> Principal {
+    let key = Key { id: canary.key.to_string(), credential: canary.credential.expose().clone() };
+    Principal { id: canary.principal.clone(), key }
+}
