@@ -26,7 +26,7 @@ use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 
 use crate::error::{AppError, Retry};
-use crate::gate::{Gate, Pass};
+use crate::gate::{Gates, Pass};
 use crate::installation::UnsealProgress;
 use crate::isolation::IsolationBoard;
 use crate::prove::{NoProver, Prover};
@@ -82,7 +82,7 @@ pub struct App {
     compiling: tokio::sync::Semaphore,
     pub(crate) started: Timestamp,
     snapshots: Cache<TenantId, Arc<Snapshot>>,
-    gates: Cache<TenantId, Arc<Gate>>,
+    pub(crate) gates: Gates,
     pub(crate) isolation: IsolationBoard,
     /// By what the sealed text hashes to: a name that is used again starts again at its first version.
     compiled: Cache<(TenantId, PolicyName, Hash), Arc<CompiledPolicy>>,
@@ -173,7 +173,7 @@ impl App {
             compiling: tokio::sync::Semaphore::new(COMPILING_MAX),
             started,
             snapshots: Cache::new(cached),
-            gates: Cache::new(cached),
+            gates: Gates::default(),
             isolation: IsolationBoard::default(),
             compiled: Cache::new(50_000),
         })
@@ -402,6 +402,7 @@ impl App {
         let stated = meta.stated.first().map(String::as_str).unwrap_or_default();
         let target = self.resolve_tenant(stated).await?;
         let mut tx = PlatformTx::begin_platform(self, meta, action, admitted)?;
+        tx.deny_by_plane();
         tx.note("stated_tenant", stated);
         if let Some(header) = target {
             tx.target(header).await?;

@@ -1,12 +1,45 @@
 //! How fast and how much at once: per tenant, after authentication, so that nobody can use up another's share.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use bailiwick_types::{Limit, Limits, Timestamp};
-use parking_lot::Mutex;
+use bailiwick_types::{Limit, Limits, TenantId, Timestamp};
+use parking_lot::{Mutex, RwLock};
 
 use crate::error::AppError;
+
+/// The gates of all tenants that were here lately.
+///
+/// A gate goes when it is as good as new, and never because others need room: how full a tenant's bucket is must not
+/// depend on how many neighbours it has.
+#[derive(Default)]
+pub(crate) struct Gates {
+    shards: [RwLock<HashMap<TenantId, Arc<Gate>>>; SHARDS],
+}
+
+/// Tenants share a lock with one in so many.
+const SHARDS: usize = 32;
+
+impl Gates {
+    /// A tenant's gate.
+    pub(crate) fn of(&self, tenant: TenantId) -> Arc<Gate> {
+        // Ids are random in all their bytes.
+        let [.., last] = tenant.as_bytes();
+        let Some(shard) = self.shards.get(usize::from(*last) % SHARDS) else { return Arc::default() };
+        if let Some(gate) = shard.read().get(&tenant) {
+            return Arc::clone(gate);
+        }
+        Arc::clone(shard.write().entry(tenant).or_default())
+    }
+
+    /// Forgets the gates that are as good as new.
+    pub(crate) fn sweep(&self, now: Timestamp) {
+        for shard in &self.shards {
+            shard.write().retain(|_, gate| Arc::strong_count(gate) > 1 || !gate.is_as_new(now));
+        }
+    }
+}
 
 /// One tenant's gate on this node.
 #[derive(Default)]
@@ -41,6 +74,15 @@ impl Drop for Pass {
 }
 
 impl Gate {
+    /// Whether a new one in its place would do the same: nobody is inside, the bucket is full, and nothing is left to
+    /// be written down.
+    fn is_as_new(&self, now: Timestamp) -> bool {
+        // A bucket holds what comes in a second.
+        let is_full = self.bucket.lock().filled_at.is_none_or(|filled| now.since(filled).as_millis() >= 1_000);
+        let is_empty = self.in_flight.load(Ordering::Relaxed) == 0;
+        is_full && is_empty && self.failed_logins.is_as_new(now) && self.rate_refusals.is_as_new(now)
+    }
+
     pub(crate) fn enter(self: &Arc<Self>, limits: &Limits, now: Timestamp) -> Result<Pass, AppError> {
         let most = limits.of(Limit::ConcurrentRequests);
         if self.in_flight.fetch_add(1, Ordering::Relaxed) >= most {
@@ -86,6 +128,10 @@ impl Default for Collapse {
 
 impl Collapse {
     const WINDOW_MS: i64 = 10_000;
+
+    fn is_as_new(&self, now: Timestamp) -> bool {
+        now.unix_ms() >= self.window_end_ms.load(Ordering::Relaxed) && self.suppressed.load(Ordering::Relaxed) == 0
+    }
 
     /// `Some(n)`: write this one down, and that `n` before it were not.
     pub(crate) fn admit(&self, now: Timestamp) -> Option<u64> {
@@ -149,5 +195,42 @@ mod tests {
         assert_eq!(collapse.admit(at(10_000)), Some(5));
         // The clock goes back an hour.
         assert_eq!(collapse.admit(at(-3_600_000)), Some(0));
+    }
+
+    #[test]
+    fn a_gate_is_forgotten_when_it_is_as_good_as_new_and_not_before() {
+        let (gates, tenant) = (Gates::default(), TenantId::from_bytes([7; 16]));
+        let mut limits = Limits::default();
+        limits.set(Limit::RequestsPerSecond, Some(1));
+        let is_known = |gates: &Gates| gates.shards.iter().any(|shard| shard.read().contains_key(&tenant));
+        let pass = gates.of(tenant).enter(&limits, at(0)).unwrap();
+        gates.sweep(at(60_000));
+        assert!(is_known(&gates), "somebody is inside");
+        drop(pass);
+        gates.sweep(at(999));
+        assert!(gates.of(tenant).enter(&limits, at(999)).is_err(), "the bucket is empty still");
+        assert_eq!(gates.of(tenant).failed_logins.admit(at(2_000)), Some(0));
+        gates.sweep(at(11_999));
+        assert!(is_known(&gates), "the window is open");
+        assert_eq!(gates.of(tenant).failed_logins.admit(at(11_999)), None);
+        gates.sweep(at(60_000));
+        assert!(is_known(&gates), "one is to be written down");
+        assert_eq!(gates.of(tenant).failed_logins.admit(at(60_000)), Some(1));
+        gates.sweep(at(70_000));
+        assert!(!is_known(&gates));
+    }
+
+    #[test]
+    fn neighbours_however_many_do_not_fill_a_bucket() {
+        let (gates, tenant) = (Gates::default(), TenantId::from_bytes([7; 16]));
+        let mut limits = Limits::default();
+        limits.set(Limit::RequestsPerSecond, Some(1));
+        assert!(gates.of(tenant).enter(&limits, at(0)).is_ok());
+        for neighbour in 0..50_000_u128 {
+            let neighbour = TenantId::from_bytes((1_000 + neighbour).to_be_bytes());
+            assert!(gates.of(neighbour).enter(&limits, at(0)).is_ok());
+        }
+        gates.sweep(at(500));
+        assert!(gates.of(tenant).enter(&limits, at(500)).is_err());
     }
 }

@@ -49,10 +49,11 @@ impl App {
     /// `storage_unavailable` if the store does not answer. One tenant's failure is logged and does not stop the
     /// others.
     pub async fn run_due_jobs(&self) -> Result<usize, AppError> {
+        let now = self.now();
+        self.gates.sweep(now);
         if !self.is_unsealed() {
             return Ok(0);
         }
-        let now = self.now();
         let due = self.store.due(now, 256).await?;
         for (_, tenant) in &due {
             if let Err(error) = self.run_jobs_of(*tenant, now).await {

@@ -223,8 +223,7 @@ impl<'a> TenantTx<'a> {
     /// Marks this as a refused attempt on another plane: it goes to the platform's isolation stream too.
     pub(crate) fn raise_isolation(&mut self, stated: &str) {
         let shown = validate::clipped(stated, STATED_TENANT_BYTES_MAX);
-        self.decision = Decision::Deny;
-        self.policies = vec!["isolation".to_owned()];
+        self.deny_by_plane();
         self.detail.insert("stated_tenant".to_owned(), shown.clone());
         self.isolation = Some(shown);
     }
@@ -387,6 +386,12 @@ impl<'a, S: Scope> Tx<'a, S> {
     pub(crate) fn concerning(&mut self, resource: &Resource) {
         self.resource.kind = resource.kind.as_str().to_owned();
         self.resource.id.clone_from(&resource.id);
+    }
+
+    /// Refuses who is of another plane, whatever policy says.
+    pub(crate) fn deny_by_plane(&mut self) {
+        self.decision = Decision::Deny;
+        self.policies = vec!["isolation".to_owned()];
     }
 
     /// Says which version the request is about, for the entry.

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    account, binding, docs, guardrail, installation, invariant, key, keyring, ledger, member, mount, operator,
-    platform, policy, profile, role, secret, tenant, verify,
+    account, binding, docs, guardrail, installation, invariant, isolation, key, keyring, ledger, member, mount,
+    operator, platform, policy, profile, role, secret, tenant, verify,
 };
 use crate::output::OutputFormat;
 use crate::server;
@@ -153,6 +153,9 @@ pub(crate) enum Command {
     /// The installation: health, root key, ledger
     #[command(subcommand)]
     Platform(platform::PlatformCommand),
+    /// What the server found when it tried its own isolation
+    #[command(subcommand)]
+    Isolation(isolation::IsolationCommand),
 
     /// Show who you are, in which tenant, and with which roles
     Whoami,

@@ -47,6 +47,11 @@ impl Session {
         self.globals.quiet
     }
 
+    /// It is so much later than when the command began.
+    pub(crate) fn has_waited(&mut self, span: std::time::Duration) {
+        self.now = self.now.plus(span);
+    }
+
     /// Times relative to now.
     pub(crate) fn human(&self) -> Human {
         Human { now: self.now }

@@ -66,6 +66,14 @@ impl Terminal {
         let _ = writeln!(self.err, "{text}");
     }
 
+    /// Shows how far something is, in a line that the next call replaces; an empty text ends it. Only for people.
+    pub(crate) fn progress(&mut self, text: &str) {
+        if self.is_interactive {
+            let _ = write!(self.err, "\r\x1b[K{text}");
+            let _ = self.err.flush();
+        }
+    }
+
     /// Asks before something that cannot be undone. Where nobody can be asked, whoever wrote the script has decided.
     pub(crate) fn confirm(&mut self, question: &str, is_decided: bool) -> Result<(), Fail> {
         if is_decided || !self.is_interactive {

@@ -196,6 +196,7 @@ impl Prober {
         }
         // Both ways are one route.
         both.counts.routes = 1;
+        both.counts.without_control = both.counts.without_control.min(1);
         Ok(both)
     }
 

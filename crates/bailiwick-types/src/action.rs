@@ -149,7 +149,7 @@ actions! {
     OperatorSelfShow = "operator-self:show", Platform, Platform, Read, "show which operator the caller is";
     PlatformHealth = "platform:health", Platform, Platform, Read, "show the installation's health and totals";
     IsolationShow = "isolation:show", Platform, Platform, Read, "show what the server found when it tried its own isolation";
-    IsolationProbe = "isolation:probe", Platform, Platform, Read, "try the isolation of every route at once, on the canary tenants";
+    IsolationProbe = "isolation:probe", Platform, Platform, Write, "try the isolation of every route at once, on the canary tenants";
     TenantCreate = "tenant:create", Platform, Platform, Write, "create a tenant and its first member";
     TenantList = "tenant:list", Platform, Platform, Read, "list the tenants";
     TenantShow = "tenant:show", Platform, Tenant, Read, "show a tenant's state and counts, never its contents";

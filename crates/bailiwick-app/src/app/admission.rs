@@ -9,7 +9,7 @@ use bailiwick_types::{Action, Code, CredentialId, CredentialText, CredentialText
 
 use super::{Admitted, App};
 use crate::error::AppError;
-use crate::gate::{Gate, Pass};
+use crate::gate::Pass;
 use crate::policies::parse_target;
 use crate::records::{AccountRecord, BindingRecord, CredentialRecord, MemberRecord, OperatorRecord, TenantMeta};
 use crate::request::RequestMeta;
@@ -27,7 +27,7 @@ impl App {
         if pass.is_some() {
             return Ok(());
         }
-        let gate = self.gate(admitted.snapshot.tenant);
+        let gate = self.gates.of(admitted.snapshot.tenant);
         let now = self.now();
         match gate.enter(&admitted.snapshot.limits, now) {
             Ok(entered) => {
@@ -48,13 +48,6 @@ impl App {
                 }
                 Err(error)
             }
-        }
-    }
-
-    pub(crate) fn gate(&self, tenant: TenantId) -> Arc<Gate> {
-        match self.gates.get_or_insert_with(&tenant, || Ok::<_, std::convert::Infallible>(Arc::default())) {
-            Ok(gate) => gate,
-            Err(never) => match never {},
         }
     }
 
@@ -87,7 +80,7 @@ impl App {
         match outcome {
             Ok((known, verified)) => Ok(Admitted { snapshot, known, verified }),
             Err(error) => {
-                if let Some(suppressed) = self.gate(snapshot.tenant).failed_logins.admit(now) {
+                if let Some(suppressed) = self.gates.of(snapshot.tenant).failed_logins.admit(now) {
                     self.note_unanswered(&snapshot, None, meta, action, &error, suppressed).await;
                 }
                 Err(error)

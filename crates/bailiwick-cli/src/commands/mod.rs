@@ -8,6 +8,7 @@ pub(crate) mod docs;
 pub(crate) mod guardrail;
 pub(crate) mod installation;
 pub(crate) mod invariant;
+pub(crate) mod isolation;
 pub(crate) mod key;
 pub(crate) mod keyring;
 pub(crate) mod ledger;
@@ -48,6 +49,7 @@ pub(crate) fn run(session: &mut Session, command: Command) -> Result<(), Fail> {
         Command::Operator(command) => operator::run(session, command),
         Command::Guardrail(command) => guardrail::run(session, command),
         Command::Platform(command) => platform::run(session, command),
+        Command::Isolation(command) => isolation::run(session, command),
         Command::Whoami => caller::whoami(session),
         Command::RevokeSelf => caller::revoke_self(session),
         Command::Capabilities { paths } => caller::capabilities(session, &paths),

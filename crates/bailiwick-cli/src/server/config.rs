@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bailiwick_probe::ProberConfig;
 use bailiwick_prove::ProverConfig;
 use bailiwick_types::time::parse_duration;
 use bailiwick_types::{Limit, Limits, Slug};
@@ -56,6 +57,8 @@ pub(crate) struct Config {
     pub(crate) prove: ProverConfig,
     /// Whether a change that is not proved is refused.
     pub(crate) require_proof: bool,
+    /// How the server tries its own isolation.
+    pub(crate) isolation: Isolation,
     /// Where health and metrics listen.
     pub(crate) operations_listen: Option<SocketAddr>,
     /// What is logged, and how.
@@ -87,6 +90,17 @@ pub(crate) enum RootKey {
     },
     /// In shares; some of their keepers unseal after each start.
     Shamir,
+}
+
+/// How the server tries its own isolation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Isolation {
+    /// How long after one route the next is tried; absent: only when an operator asks.
+    pub(crate) every: Option<Duration>,
+    /// How many pairs of requests a round times on each route that it times.
+    pub(crate) timed_pairs: usize,
+    /// Whether readiness says no while isolation is found broken.
+    pub(crate) fail_readiness: bool,
 }
 
 /// What is logged, and how.
@@ -136,6 +150,8 @@ struct File {
     tenants: TenantsSection,
     #[serde(default)]
     prove: ProveSection,
+    #[serde(default)]
+    isolation: IsolationSection,
     operations: Option<OperationsSection>,
     #[serde(default)]
     log: Log,
@@ -183,6 +199,14 @@ struct ProveSection {
     pool: Option<Spanned<usize>>,
     #[serde(default)]
     require_proof: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct IsolationSection {
+    every: Option<Spanned<Span>>,
+    timed_pairs: Option<Spanned<usize>>,
+    fail_readiness: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -295,6 +319,7 @@ impl Config {
             delete_hold_default,
             require_proof: file.prove.require_proof,
             prove: prover(&source, file.prove, at)?,
+            isolation: isolation(&source, &file.isolation)?,
             operations_listen: file.operations.map(|operations| operations.listen.into_inner()),
             log: file.log,
         })
@@ -328,6 +353,13 @@ impl Config {
                     "with {}, {}",
                     self.prove.solver.display(),
                     if self.require_proof { "required" } else { "not required" }
+                ),
+            ),
+            (
+                "probes",
+                self.isolation.every.map_or_else(
+                    || "when an operator asks".to_owned(),
+                    |every| format!("one route every {}", span(every)),
                 ),
             ),
             (
@@ -413,6 +445,29 @@ fn prover(
         config.pool = *pool.get_ref();
     }
     Ok(config)
+}
+
+/// The most pairs of requests that a round times on one route.
+const TIMED_PAIRS_MAX: usize = 10_000;
+
+fn isolation(source: &Source<'_>, section: &IsolationSection) -> Result<Isolation, ConfigError> {
+    let defaults = ProberConfig::default();
+    if let Some(every) = &section.every {
+        let span = every.get_ref().0;
+        if span < Duration::from_secs(1) || span > Duration::from_secs(24 * 3_600) {
+            return Err(source.error(every.span(), "must be 1s to 1d"));
+        }
+    }
+    if let Some(pairs) = &section.timed_pairs
+        && *pairs.get_ref() > TIMED_PAIRS_MAX
+    {
+        return Err(source.error(pairs.span(), format!("must be 0 to {TIMED_PAIRS_MAX}")));
+    }
+    Ok(Isolation {
+        every: section.every.as_ref().map(|every| every.get_ref().0),
+        timed_pairs: section.timed_pairs.as_ref().map_or(defaults.timed_pairs, |pairs| *pairs.get_ref()),
+        fail_readiness: section.fail_readiness.unwrap_or(true),
+    })
 }
 
 fn holds(source: &Source<'_>, section: &TenantsSection) -> Result<(Duration, Duration), ConfigError> {

@@ -54,8 +54,17 @@ fn the_example_says_what_it_says() {
 fn every_setting_is_in_the_example() {
     // Serde lists what it expects when a member is unknown.
     let mut seen = 0;
-    for section in ["", "[tls]\n", "[root_key]\n", "[vault]\n", "[tenants]\n", "[prove]\n", "[operations]\n", "[log]\n"]
-    {
+    for section in [
+        "",
+        "[tls]\n",
+        "[root_key]\n",
+        "[vault]\n",
+        "[tenants]\n",
+        "[prove]\n",
+        "[isolation]\n",
+        "[operations]\n",
+        "[log]\n",
+    ] {
         let message = error(&format!("{section}no_such_setting = 1\n"));
         for name in message.split('`').skip(1).step_by(2).filter(|name| *name != "no_such_setting") {
             seen += 1;
@@ -71,7 +80,7 @@ fn what_is_wrong_is_said_with_its_line() {
     assert_eq!(
         error("data = \"d\"\nlsten = \"127.0.0.1:1\"\n"),
         "line 2: unknown field `lsten`, expected one of `listen`, `data`, `allow_plain_http`, `tls`, `root_key`, \
-         `vault`, `limits`, `tenants`, `prove`, `operations`, `log`"
+         `vault`, `limits`, `tenants`, `prove`, `isolation`, `operations`, `log`"
     );
     assert!(error("listen = \"localhost\"\n").starts_with("line 1: invalid socket address"));
     assert!(error("data = \n").starts_with("line 1: "));
@@ -138,6 +147,18 @@ fn proofs_have_limits() {
     assert_eq!((config.prove.time_limit, config.prove.pool, config.require_proof), (Duration::from_secs(3), 4, true));
     assert_eq!(with("solver = \"cvc5\"").unwrap().prove.solver, Path::new("cvc5"));
     for bad in ["pool = 0", "pool = 65", "time_limit = \"0s\"", "change_limit = \"1h\"", "require_proof = 1"] {
+        assert!(with(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn probes_have_a_pace() {
+    let with = |text: &str| parse(&format!("{MINIMAL}[isolation]\n{text}\n"));
+    let unsaid = Isolation { every: None, timed_pairs: 400, fail_readiness: true };
+    assert_eq!(parse(MINIMAL).unwrap().isolation, unsaid);
+    let said = with("every = \"5m\"\ntimed_pairs = 0\nfail_readiness = false").unwrap().isolation;
+    assert_eq!(said, Isolation { every: Some(Duration::from_secs(300)), timed_pairs: 0, fail_readiness: false });
+    for bad in ["every = \"0s\"", "every = \"2d\"", "timed_pairs = 10001", "fail_readiness = 1"] {
         assert!(with(bad).is_err(), "{bad}");
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bailiwick_app::{App, AppConfig, AppError, Door, RequestMeta, tenants};
 use bailiwick_http::{HttpConfig, Server};
+use bailiwick_probe::{Prober, ProberConfig};
 use bailiwick_prove::ProverConfig;
 use bailiwick_seal::SystemRandom;
 use bailiwick_store_sqlite::{Options, SqliteStore};
@@ -96,8 +97,11 @@ async fn serve_until_stopped(
     listener: TcpListener,
     operations: Option<TcpListener>,
     tls: Option<rustls::ServerConfig>,
+    probes: ProberConfig,
 ) -> Result<(), Fail> {
     let worker = tokio::spawn(work(Arc::clone(server.app())));
+    let prober = Prober::new(Arc::clone(server.app()), Arc::new(Arc::clone(&server)), probes);
+    let prober = tokio::spawn(prober.run());
     let operations = match operations {
         None => None,
         Some(listener) => {
@@ -107,6 +111,7 @@ async fn serve_until_stopped(
     };
     let served = bailiwick_http::serve(server, listener, tls.map(Arc::new), told_to_stop()).await;
     worker.abort();
+    prober.abort();
     if let Some(operations) = operations {
         operations.abort();
     }
@@ -133,7 +138,11 @@ pub(crate) fn serve(_session: &mut Session, config: &Config) -> Result<(), Fail>
             RootKey::File { file } => Some(file.clone()),
             _ => None,
         };
-        let http = HttpConfig { root_key_file, init_tenant: config.vault_init_tenant.clone() };
+        let http = HttpConfig {
+            root_key_file,
+            init_tenant: config.vault_init_tenant.clone(),
+            stays_ready_when_broken: !config.isolation.fail_readiness,
+        };
         let server = Server::new(app, http).map_err(|error| fault("routes", error))?;
         let (listener, bound) = listen(config.listen).await?;
         let operations = match config.operations_listen {
@@ -145,7 +154,8 @@ pub(crate) fn serve(_session: &mut Session, config: &Config) -> Result<(), Fail>
             None => None,
         };
         tracing::info!(address = %bound, tls = tls.is_some(), "listening");
-        serve_until_stopped(server, listener, operations, tls).await
+        let probes = ProberConfig { every: config.isolation.every, timed_pairs: config.isolation.timed_pairs };
+        serve_until_stopped(server, listener, operations, tls, probes).await
     })
 }
 
@@ -197,10 +207,10 @@ pub(crate) fn dev(session: &mut Session, args: &DevArgs) -> Result<(), Fail> {
             DevCredentials { address, ..DevCredentials::read(&kept)?.ok_or_else(missing)? }
         };
         credentials.write(&kept)?;
-        let http = HttpConfig { root_key_file: Some(key_file), init_tenant: None };
+        let http = HttpConfig { root_key_file: Some(key_file), ..HttpConfig::default() };
         let server = Server::new(app, http).map_err(|error| fault("routes", error))?;
         super::announce(session, args, &credentials, is_first_start)?;
-        serve_until_stopped(server, listener, None, None).await
+        serve_until_stopped(server, listener, None, None, ProberConfig::default()).await
     })
 }
 

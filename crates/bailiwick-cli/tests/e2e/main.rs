@@ -9,6 +9,7 @@ mod answers;
 mod credentials;
 mod failures;
 mod house;
+mod isolation;
 mod ledger;
 mod serve;
 mod transcript;

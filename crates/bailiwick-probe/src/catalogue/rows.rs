@@ -57,6 +57,7 @@ pub(super) fn rows() -> Vec<Row> {
 }
 
 const NOWHERE: &str = "nothing is there";
+const MAYBE_NONE: &str = "the installation may have none";
 
 fn none(_: &Sides<'_>) -> Value {
     Value::Null
@@ -140,12 +141,12 @@ fn platform() -> Vec<Row> {
         row(format!("PUT {tenant}/quotas"), |_| json!({ "quotas": { "accounts": 5_000 } })),
         row("GET /api/v1/guardrails", none),
         row("POST /api/v1/guardrails", new_policy),
-        row(format!("GET {guardrail}"), none),
+        row(format!("GET {guardrail}"), none).withheld(MAYBE_NONE),
         row(format!("PUT {guardrail}"), policy_text),
         row(format!("DELETE {guardrail}"), none),
         row("GET /api/v1/invariants", none),
         row("POST /api/v1/invariants", new_invariant),
-        row(format!("GET {invariant}"), none),
+        row(format!("GET {invariant}"), none).withheld(MAYBE_NONE),
         row(format!("PUT {invariant}"), invariant_text),
         row(format!("DELETE {invariant}"), none),
         row("POST /api/v1/invariants:check", none),

@@ -345,7 +345,7 @@ fn an_operator_at_a_tenants_door_is_in_that_tenants_ledger() {
                     assert_eq!(entry["request"].as_str(), answer.header("x-request-id"), "{}", route.name());
                     assert_eq!(entry["actor"]["kind"], "operator");
                     assert_eq!(entry["actor"]["id"], operator.id);
-                    assert_eq!(entry["outcome"], "denied");
+                    assert_eq!((entry["outcome"].as_str(), entry["decision"].as_str()), (Some("denied"), Some("deny")));
                     // Of itself it may ask, but not as somebody in a tenant.
                     let is_itself =
                         route.path.starts_with("/v1/auth/token/") && entry["action"] == "operator-self:show";
