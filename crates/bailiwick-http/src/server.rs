@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bailiwick_app::{App, AppError, Door, Idempotency, RequestMeta};
+use bailiwick_types::api::attestation::AttestedRoutes;
 use bailiwick_types::limits::{BODY_BYTES_MAX, IDEMPOTENCY_KEY_BYTES_MAX, URI_BYTES_MAX};
 use bailiwick_types::{Code, CredentialText, RequestId, Secret};
 use bytes::Bytes;
@@ -40,6 +41,15 @@ pub(crate) struct ServerContext {
     pub(crate) metrics: Metrics,
     pub(crate) is_draining: AtomicBool,
     pub(crate) openapi: std::sync::OnceLock<Bytes>,
+    attested_routes: std::sync::OnceLock<AttestedRoutes>,
+}
+
+impl ServerContext {
+    /// What the whole route table comes to, the operations listener's part included.
+    pub(crate) fn attested_routes(&self) -> AttestedRoutes {
+        let lines = || routes().iter().map(Route::line).collect();
+        self.attested_routes.get_or_init(|| bailiwick_app::attestation::routes_of(lines())).clone()
+    }
 }
 
 /// Counts for the metrics page. Nothing in them is of a tenant.
@@ -79,6 +89,7 @@ impl Server {
             metrics: Metrics::default(),
             is_draining: AtomicBool::new(false),
             openapi: std::sync::OnceLock::new(),
+            attested_routes: std::sync::OnceLock::new(),
         };
         // Totals over all tenants are for operators' networks: they are mounted on the operations listener only.
         let rows = routes().into_iter().filter(|route| !route.is_for_operations_only()).collect();
