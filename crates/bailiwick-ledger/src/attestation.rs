@@ -56,9 +56,14 @@ pub enum AttestationError {
     /// Longer than any attestation.
     #[error("longer than any attestation")]
     TooLong,
-    /// Not the JSON of an attestation.
-    #[error("not the JSON of an attestation: {0}")]
-    Json(String),
+    /// Not the JSON of an attestation. What it is instead is not repeated: a file can say anything.
+    #[error("not the JSON of an attestation, from line {line}, column {column}")]
+    Json {
+        /// Where it stops being one, counted from 1.
+        line: usize,
+        /// Where in the line.
+        column: usize,
+    },
     /// The JSON of an attestation, and more or otherwise than it is written.
     #[error("the JSON is not as an attestation is written: a member is unknown, twice, or spelled or placed otherwise")]
     NotCanonical,
@@ -84,6 +89,12 @@ pub enum AttestationError {
     Note(NoteError),
 }
 
+impl From<serde_json::Error> for AttestationError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Json { line: error.line(), column: error.column() }
+    }
+}
+
 impl From<BadLine> for AttestationError {
     fn from(BadLine { line, expected }: BadLine) -> Self {
         Self::Line { line, expected }
@@ -95,7 +106,7 @@ impl From<BadLine> for AttestationError {
 /// # Errors
 /// [`AttestationError::Json`] if it cannot be written, which no attestation brings about.
 pub fn canonical(attestation: &Attestation) -> Result<Vec<u8>, AttestationError> {
-    serde_json::to_vec(attestation).map_err(|error| AttestationError::Json(error.to_string()))
+    Ok(serde_json::to_vec(attestation)?)
 }
 
 /// Reads an attestation with its note. Checks no signature.
@@ -106,9 +117,8 @@ pub fn read(json: &[u8]) -> Result<SignedAttestation, AttestationError> {
     if json.len() > ATTESTATION_BYTES_MAX {
         return Err(AttestationError::TooLong);
     }
-    let signed: SignedAttestation =
-        serde_json::from_slice(json).map_err(|error| AttestationError::Json(error.to_string()))?;
-    let written = serde_json::to_vec(&signed).map_err(|error| AttestationError::Json(error.to_string()))?;
+    let signed: SignedAttestation = serde_json::from_slice(json)?;
+    let written = serde_json::to_vec(&signed)?;
     if without_white_space(json) != written {
         return Err(AttestationError::NotCanonical);
     }
