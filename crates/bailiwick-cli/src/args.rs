@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    account, binding, docs, guardrail, installation, invariant, key, keyring, ledger, member, mount, operator,
+    account, attest, binding, docs, guardrail, installation, invariant, key, keyring, ledger, member, mount, operator,
     platform, policy, profile, role, secret, tenant, verify,
 };
 use crate::output::OutputFormat;
@@ -208,7 +208,9 @@ The same as `bailiwick invariant check`. Exit code 6: something is untrue, and a
     #[command(subcommand)]
     Keyring(keyring::KeyringCommand),
 
-    /// Verify an exported ledger, offline
+    /// Get a signed attestation: which program, rules, proofs and probes stand behind the tenant's isolation
+    Attest(attest::AttestArgs),
+    /// Verify an exported ledger, a proof or an attestation, offline
     Verify(verify::VerifyArgs),
     /// Print a completion script
     #[command(after_help = "Examples:\n  source <(bailiwick completions bash)")]

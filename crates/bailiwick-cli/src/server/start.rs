@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use super::config::{Config, RootKey};
 use super::credentials::{DevCredentials, DevTenant, Holder};
 use super::prover::Solving;
-use super::{DevArgs, tls};
+use super::{DevArgs, program, tls};
 use crate::fail::Fail;
 use crate::files;
 use crate::session::Session;
@@ -124,6 +124,7 @@ pub(crate) fn serve(_session: &mut Session, config: &Config) -> Result<(), Fail>
             limits: config.limits.clone(),
             prover: Solving::shared(config.prove.clone()),
             require_proof: config.require_proof,
+            build: program::digest,
             ..AppConfig::default()
         },
     )?;
@@ -133,7 +134,7 @@ pub(crate) fn serve(_session: &mut Session, config: &Config) -> Result<(), Fail>
             RootKey::File { file } => Some(file.clone()),
             _ => None,
         };
-        let http = HttpConfig { root_key_file, init_tenant: config.vault_init_tenant.clone() };
+        let http = HttpConfig { root_key_file, init_tenant: config.vault_init_tenant.clone(), ..HttpConfig::default() };
         let server = Server::new(app, http).map_err(|error| fault("routes", error))?;
         let (listener, bound) = listen(config.listen).await?;
         let operations = match config.operations_listen {
@@ -175,6 +176,7 @@ pub(crate) fn dev(session: &mut Session, args: &DevArgs) -> Result<(), Fail> {
     let config = AppConfig {
         delete_hold_min: Duration::ZERO,
         prover: Solving::shared(ProverConfig::default()),
+        build: program::digest,
         ..AppConfig::default()
     };
     let app = open(&args.data, config)?;
@@ -197,7 +199,7 @@ pub(crate) fn dev(session: &mut Session, args: &DevArgs) -> Result<(), Fail> {
             DevCredentials { address, ..DevCredentials::read(&kept)?.ok_or_else(missing)? }
         };
         credentials.write(&kept)?;
-        let http = HttpConfig { root_key_file: Some(key_file), init_tenant: None };
+        let http = HttpConfig { root_key_file: Some(key_file), ..HttpConfig::default() };
         let server = Server::new(app, http).map_err(|error| fault("routes", error))?;
         super::announce(session, args, &credentials, is_first_start)?;
         serve_until_stopped(server, listener, None, None).await
