@@ -110,7 +110,7 @@ pub(crate) struct Paging {
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=1_000))]
     pub(crate) limit: u64,
     /// Go on from here
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     pub(crate) cursor: Option<String>,
     /// All of them
     #[arg(long, conflicts_with_all = ["limit", "cursor"])]
