@@ -40,6 +40,9 @@ use crate::tx::{Answer, TenantTx};
 /// How many records are read at a time.
 const PAGE: usize = 1_000;
 
+/// The texts behind two of these hashes, each with its name.
+pub const SHIPPED_RULES: [(&str, &str); 2] = SHIPPED_TEXTS;
+
 fn hexadecimal(text: &[u8]) -> String {
     HEXLOWER.encode(&sha256(text))
 }
@@ -52,7 +55,8 @@ pub fn routes_of(mut lines: Vec<String>) -> AttestedRoutes {
     AttestedRoutes { count, sha256: hexadecimal(lines.concat().as_bytes()) }
 }
 
-fn shipped() -> AttestedShipped {
+/// What ships with this version and is part of every decision.
+pub fn shipped() -> AttestedShipped {
     let [(_, isolation), (_, self_service)] = SHIPPED_TEXTS;
     let roles: String = roles().iter().map(|role| format!("{}\n{}\n", role.name, role.template)).collect();
     AttestedShipped {

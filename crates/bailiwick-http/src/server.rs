@@ -45,10 +45,9 @@ pub(crate) struct ServerContext {
 }
 
 impl ServerContext {
-    /// What the whole route table comes to, the operations listener's part included.
+    /// [`attested_routes`], made once.
     pub(crate) fn attested_routes(&self) -> AttestedRoutes {
-        let lines = || routes().iter().map(Route::line).collect();
-        self.attested_routes.get_or_init(|| bailiwick_app::attestation::routes_of(lines())).clone()
+        self.attested_routes.get_or_init(attested_routes).clone()
     }
 }
 
@@ -75,6 +74,11 @@ pub fn routes() -> Vec<Route> {
     routes.extend(crate::native::routes());
     routes.extend(crate::vault::routes());
     routes
+}
+
+/// What the whole table comes to in an attestation, the operations listener's part included.
+pub fn attested_routes() -> AttestedRoutes {
+    bailiwick_app::attestation::routes_of(routes().iter().map(Route::line).collect())
 }
 
 impl Server {
