@@ -10,13 +10,14 @@ use crate::failure::{Context, Failure, Outcome};
 use crate::shell;
 
 /// What `bailiwick docs` is asked for, and the file that holds the answer.
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 7] = [
     ("openapi", "docs/reference/openapi.json"),
     ("cli", "docs/reference/cli.md"),
     ("errors", "docs/reference/errors.md"),
     ("actions", "docs/reference/actions.md"),
     ("limits", "docs/reference/limits.md"),
     ("config", "docs/reference/config.md"),
+    ("attestation", "docs/reference/attestation.md"),
 ];
 
 /// Flags of `openapi` and `docs`.

@@ -54,6 +54,9 @@ pub struct AppConfig {
     pub prover: Arc<dyn Prover>,
     /// Whether a change that is not proved is refused.
     pub require_proof: bool,
+    /// SHA-256, in hexadecimal, of the program that this process runs, if that can be known. Asked once, and only when
+    /// somebody wants an attestation; may read a file.
+    pub build: fn() -> Option<String>,
 }
 
 impl Default for AppConfig {
@@ -66,6 +69,7 @@ impl Default for AppConfig {
             rotate_data_every: 1 << 28,
             prover: Arc::new(NoProver),
             require_proof: false,
+            build: || None,
         }
     }
 }
@@ -84,6 +88,8 @@ pub struct App {
     snapshots: Cache<TenantId, Arc<Snapshot>>,
     pub(crate) gates: Gates,
     pub(crate) isolation: IsolationBoard,
+    /// What [`AppConfig::build`] said.
+    pub(crate) build: tokio::sync::OnceCell<Option<String>>,
     /// By what the sealed text hashes to: a name that is used again starts again at its first version.
     compiled: Cache<(TenantId, PolicyName, Hash), Arc<CompiledPolicy>>,
 }
@@ -175,6 +181,7 @@ impl App {
             snapshots: Cache::new(cached),
             gates: Gates::default(),
             isolation: IsolationBoard::default(),
+            build: tokio::sync::OnceCell::new(),
             compiled: Cache::new(50_000),
         })
     }

@@ -128,7 +128,7 @@ pub struct Query {
     pub is_descending: bool,
 }
 
-fn ledger_resource() -> Resource {
+pub(crate) fn ledger_resource() -> Resource {
     Resource::plain(ResourceKind::Ledger, "ledger")
 }
 
@@ -153,7 +153,7 @@ impl App {
 }
 
 impl<S: Scope> Tx<'_, S> {
-    async fn ledger_header(&self) -> Result<Header, AppError> {
+    pub(crate) async fn ledger_header(&self) -> Result<Header, AppError> {
         self.app.store.header(self.snapshot.tenant).await?.ok_or_else(AppError::not_found)
     }
 

@@ -8,6 +8,7 @@
 
 pub mod accounts;
 mod app;
+pub mod attestation;
 mod canary;
 mod credentials;
 mod error;

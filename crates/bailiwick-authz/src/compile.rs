@@ -141,11 +141,13 @@ fn document(
     Ok(Arc::new(CompiledPolicy { layer, name: name.clone(), statements, warnings }))
 }
 
+/// The texts that ship with the product and are part of every decision: `isolation`, then `self-service`.
+pub const SHIPPED_TEXTS: [(&str, &str); 2] = [("isolation", ISOLATION), ("self-service", SELF_SERVICE)];
+
 /// The policies that ship with the product and are part of every decision.
 pub(crate) fn shipped() -> &'static [Arc<Statement>] {
     static SHIPPED: LazyLock<Vec<Arc<Statement>>> = LazyLock::new(|| {
-        let documents = [("isolation", ISOLATION), ("self-service", SELF_SERVICE)];
-        let compiled = documents.into_iter().flat_map(|(id, text)| {
+        let compiled = SHIPPED_TEXTS.into_iter().flat_map(|(id, text)| {
             #[expect(
                 clippy::expect_used,
                 reason = "constants; compiled by a test. Without `isolation` nothing may run"

@@ -152,11 +152,13 @@ unless { resource is Ledger };"#,
     Role {
         name: "ledger-reader",
         title: "Ledger reader",
-        description: "reads, proves and exports the ledger",
+        description: "reads, proves and exports the ledger, and gets attestations",
         plane: Plane::Tenant,
         template: r#"permit(
   principal == ?principal,
-  action in [Action::"ledger:read", Action::"ledger:prove", Action::"ledger:export"],
+  action in [
+    Action::"ledger:read", Action::"ledger:prove", Action::"ledger:export", Action::"attestation:issue"
+  ],
   resource in ?resource
 );"#,
     },

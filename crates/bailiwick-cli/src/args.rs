@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    account, binding, docs, guardrail, installation, invariant, isolation, key, keyring, ledger, member, mount,
+    account, attest, binding, docs, guardrail, installation, invariant, isolation, key, keyring, ledger, member, mount,
     operator, platform, policy, profile, role, secret, tenant, verify,
 };
 use crate::output::OutputFormat;
@@ -110,7 +110,7 @@ pub(crate) struct Paging {
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=1_000))]
     pub(crate) limit: u64,
     /// Go on from here
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     pub(crate) cursor: Option<String>,
     /// All of them
     #[arg(long, conflicts_with_all = ["limit", "cursor"])]
@@ -211,7 +211,9 @@ The same as `bailiwick invariant check`. Exit code 6: something is untrue, and a
     #[command(subcommand)]
     Keyring(keyring::KeyringCommand),
 
-    /// Verify an exported ledger, offline
+    /// Get a signed attestation: which program, rules, proofs and probes stand behind the tenant's isolation
+    Attest(attest::AttestArgs),
+    /// Verify an exported ledger, a proof or an attestation, offline
     Verify(verify::VerifyArgs),
     /// Print a completion script
     #[command(after_help = "Examples:\n  source <(bailiwick completions bash)")]

@@ -16,6 +16,17 @@ pub(crate) fn write_private(path: &Path, contents: &[u8]) -> io::Result<()> {
     file.finish()
 }
 
+/// Writes a file of mode 0644, as [`write_private`] does: evidence that is meant for others.
+///
+/// # Errors
+/// As the file system says. The old file is then as it was.
+pub(crate) fn write_shared(path: &Path, contents: &[u8]) -> io::Result<()> {
+    let mut file = PrivateFile::create(path)?;
+    file.write_all(contents)?;
+    file.file.set_permissions(std::fs::Permissions::from_mode(0o644))?;
+    file.finish()
+}
+
 /// A file of mode 0600 in the making. It gets its name when it is finished; dropped before, it never was.
 pub(crate) struct PrivateFile {
     file: File,
@@ -103,6 +114,15 @@ fn directory_of(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shared_file_can_be_read_by_others_and_written_by_nobody_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("acme.attestation");
+        write_shared(&path, b"signed").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"signed");
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
+    }
 
     #[test]
     fn a_private_file_is_private_and_replaced_as_a_whole() {

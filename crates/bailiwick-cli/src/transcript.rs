@@ -43,6 +43,7 @@ const ELSEWHERE: &[&str] = &[
     "docs limits",
     "docs actions",
     "docs config",
+    "docs attestation",
 ];
 
 const LINES: &str = include_str!("transcript_lines.txt");

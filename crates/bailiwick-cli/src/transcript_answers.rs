@@ -30,6 +30,7 @@ pub(super) const INCLUSION: &str =
     r#"{"index":7,"size":8,"leaf":"bGVhZg==","proof":["aDE=","aDI="],"checkpoint":"o\n8\nr\n\n— x sig\n"}"#;
 pub(super) const CONSISTENCY: &str =
     r#"{"old":4,"new":8,"old_root":"cg==","proof":["aDE="],"checkpoint":"o\n8\nr\n\n— x sig\n"}"#;
+pub(super) const ATTESTATION: &str = r#"{"attestation":{"v":1,"tenant":{"id":"ten_04106101040g20g4081040g208","slug":"acme"},"installation":"ins_04106101040g20g4081040g208","issued_at":"2026-01-09T23:59:00.000Z","checkpoint":{"origin":"ins_04106101040g20g4081040g208/ten_04106101040g20g4081040g208","size":91011,"root":"cm9vdA=="},"server":{"version":"0.1.0","build":"01ab"},"shipped":{"schema":"02ab","isolation":"03ab","self_service":"04ab","roles":"05ab"},"proof":{"outcome":"proved","isolation":"proved","hash":"06ab","solver":"cvc5 1.0.3"},"guardrails":[{"sha256":"07ab","proof":"proved"}],"policies":[{"name":"deploy","sha256":"08ab","proof":"proved"}],"invariants":[{"name":"no-prod","covers":"everything","sha256":"09ab","proof":"proved"}],"routes":{"count":144,"sha256":"0aab"},"isolation":{"state":"holds","finished":"2026-01-09T22:00:00.000Z","counts":{"routes":144,"probes":2000,"controls":1800,"without_control":7,"findings":0,"inconclusive":0},"timing":{"measured":20,"seen":0}}},"note":"bailiwick-attestation/v1\n\n— x sig\n"}"#;
 pub(super) const CHECK: &str =
     r#"{"decision":"deny","determining":["guardrail:no-eternal-keys"],"candidates":3,"total":12}"#;
 
@@ -109,6 +110,7 @@ pub(super) fn answer(_: usize, seen: &Seen) -> Canned {
         }
         (_, [.., "entries", _]) => ENTRY.to_owned(),
         (_, [.., "checkpoint"]) => CHECKPOINT.to_owned(),
+        ("GET", ["attestation"]) => ATTESTATION.to_owned(),
         (_, [.., "inclusion"]) => INCLUSION.to_owned(),
         (_, [.., "consistency"]) => CONSISTENCY.to_owned(),
         (_, [.., "export"]) => "{\"line\":1}\n{\"line\":2}\n".to_owned(),

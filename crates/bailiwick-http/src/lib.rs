@@ -20,4 +20,4 @@ mod vault;
 pub use reply::Body;
 pub use route::{Access, DoorKind, Query, Route};
 pub use serve::serve;
-pub use server::{HttpConfig, Server, routes};
+pub use server::{HttpConfig, Server, attested_routes, routes};

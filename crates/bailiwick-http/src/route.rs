@@ -76,6 +76,14 @@ impl Route {
         format!("{} {}", self.method, self.path)
     }
 
+    /// Method, path and action, or `open`: what an attestation's hash of the table is made of.
+    pub fn line(&self) -> String {
+        match self.access {
+            Access::Action(action) => format!("{} {} {action}", self.method, self.path),
+            Access::Open(_) => format!("{} {} open", self.method, self.path),
+        }
+    }
+
     /// A route of a use case of the tenant plane that answers with JSON.
     pub(crate) fn tenant<U>(method: &'static str, path: &'static str, input: fn(&Call) -> Result<U, AppError>) -> Self
     where

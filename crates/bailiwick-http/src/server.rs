@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bailiwick_app::{App, AppError, Door, Idempotency, RequestMeta};
+use bailiwick_types::api::attestation::AttestedRoutes;
 use bailiwick_types::limits::{BODY_BYTES_MAX, IDEMPOTENCY_KEY_BYTES_MAX, URI_BYTES_MAX};
 use bailiwick_types::{Code, CredentialText, RequestId, Secret};
 use bytes::Bytes;
@@ -40,6 +41,14 @@ pub(crate) struct ServerContext {
     pub(crate) metrics: Metrics,
     pub(crate) is_draining: AtomicBool,
     pub(crate) openapi: std::sync::OnceLock<Bytes>,
+    attested_routes: std::sync::OnceLock<AttestedRoutes>,
+}
+
+impl ServerContext {
+    /// [`attested_routes`], made once.
+    pub(crate) fn attested_routes(&self) -> AttestedRoutes {
+        self.attested_routes.get_or_init(attested_routes).clone()
+    }
 }
 
 /// Counts for the metrics page. Nothing in them is of a tenant.
@@ -67,6 +76,11 @@ pub fn routes() -> Vec<Route> {
     routes
 }
 
+/// What the whole table comes to in an attestation, the operations listener's part included.
+pub fn attested_routes() -> AttestedRoutes {
+    bailiwick_app::attestation::routes_of(routes().iter().map(Route::line).collect())
+}
+
 impl Server {
     /// The doors of an application.
     ///
@@ -79,6 +93,7 @@ impl Server {
             metrics: Metrics::default(),
             is_draining: AtomicBool::new(false),
             openapi: std::sync::OnceLock::new(),
+            attested_routes: std::sync::OnceLock::new(),
         };
         // Totals over all tenants are for operators' networks: they are mounted on the operations listener only.
         let rows = routes().into_iter().filter(|route| !route.is_for_operations_only()).collect();

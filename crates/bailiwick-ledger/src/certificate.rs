@@ -25,7 +25,8 @@ use std::str::FromStr;
 use bailiwick_types::{TenantId, Timestamp};
 use data_encoding::BASE64;
 
-use crate::checkpoint::{Checkpoint, decimal, hash_from_base64};
+use crate::checkpoint::{Checkpoint, hash_from_base64};
+use crate::lines::{BadLine, Lines, checkpoint, spelled, word};
 use crate::note::{self, NoteError, NoteSigner, Opened, VerifierKey};
 use crate::tree::Hash;
 
@@ -85,6 +86,12 @@ pub enum CertificateError {
     Note(NoteError),
 }
 
+impl From<BadLine> for CertificateError {
+    fn from(BadLine { line, expected }: BadLine) -> Self {
+        Self::Line { line, expected }
+    }
+}
+
 impl fmt::Display for DeletionCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { tenant, slug, deleted_at, ledger, keys, platform } = self;
@@ -100,18 +107,16 @@ impl fmt::Display for DeletionCertificate {
 impl FromStr for DeletionCertificate {
     type Err = CertificateError;
     fn from_str(text: &str) -> Result<Self, CertificateError> {
-        let mut lines = Lines { rest: text, line: 0 };
+        let mut lines = Lines::of(text);
         if lines.next() != Some(FORMAT) {
             return Err(CertificateError::UnknownFormat);
         }
         let tenant = lines.field("tenant <tenant id>", |value| value.parse().ok())?;
         let slug = lines.field("slug <slug>", word)?;
-        let deleted_at = lines.field("deleted-at <time>", |value| {
-            value.parse().ok().filter(|time: &Timestamp| time.to_string() == value)
-        })?;
+        let deleted_at = lines.field("deleted-at <time>", spelled)?;
         let ledger = lines.field("ledger <origin> <size> <root>", checkpoint)?;
         let mut keys: Vec<DestroyedKey> = Vec::new();
-        while lines.rest.starts_with("key ") {
+        while lines.begins_with("key ") {
             let key = lines.field("key <name> <fingerprint>", |value| {
                 let (name, fingerprint) = value.split_once(' ')?;
                 Some(DestroyedKey { name: word(name)?, fingerprint: hash_from_base64(fingerprint)? })
@@ -125,9 +130,7 @@ impl FromStr for DeletionCertificate {
             keys.push(key);
         }
         let platform = lines.field("platform <origin> <size> <root>", checkpoint)?;
-        if !lines.rest.is_empty() {
-            return Err(CertificateError::Line { line: lines.line + 1, expected: "the end" });
-        }
+        lines.end()?;
         Ok(Self { tenant, slug, deleted_at, ledger, keys, platform })
     }
 }
@@ -161,46 +164,6 @@ impl DeletionCertificate {
         let certificate = opened.text.parse()?;
         Ok((certificate, opened))
     }
-}
-
-struct Lines<'a> {
-    rest: &'a str,
-    line: usize,
-}
-
-impl<'a> Lines<'a> {
-    /// The next line; it has to end in a newline.
-    fn next(&mut self) -> Option<&'a str> {
-        let (line, rest) = self.rest.split_once('\n')?;
-        self.rest = rest;
-        self.line += 1;
-        Some(line)
-    }
-
-    /// The value of the next line, which has to look like `expected`.
-    fn field<T>(
-        &mut self,
-        expected: &'static str,
-        read: impl FnOnce(&str) -> Option<T>,
-    ) -> Result<T, CertificateError> {
-        let error = CertificateError::Line { line: self.line + 1, expected };
-        let (name, value) = self.next().and_then(|line| line.split_once(' ')).ok_or(error.clone())?;
-        let is_named = expected.strip_prefix(name).is_some_and(|rest| rest.starts_with(' '));
-        if is_named { read(value).ok_or(error) } else { Err(error) }
-    }
-}
-
-/// A text without white space and control characters.
-fn word(text: &str) -> Option<String> {
-    let is_word = !text.is_empty() && !text.chars().any(|c| c.is_whitespace() || c.is_control());
-    is_word.then(|| text.to_owned())
-}
-
-fn checkpoint(text: &str) -> Option<Checkpoint> {
-    let (rest, root) = text.rsplit_once(' ')?;
-    let (origin, size) = rest.rsplit_once(' ')?;
-    note::check_name(origin).ok()?;
-    Some(Checkpoint { origin: origin.to_owned(), size: decimal(size)?, root: hash_from_base64(root)? })
 }
 
 #[cfg(test)]

@@ -8,11 +8,13 @@
 //! # Deliberately absent
 //! No I/O, no async, no clock, no randomness, no private keys, no storage.
 
+pub mod attestation;
 mod canonical;
 pub mod certificate;
 pub mod checkpoint;
 pub mod entry;
 pub mod export;
+mod lines;
 pub mod note;
 pub mod ocsf;
 mod proof;
@@ -28,4 +30,4 @@ pub use proof::{
     LeafRange, NodeRun, ProofError, consistency_ranges, inclusion_ranges, range_hash, stored_runs, verify_consistency,
     verify_inclusion,
 };
-pub use tree::{CompactRange, Hash, empty_root, leaf_hash, node_hash};
+pub use tree::{CompactRange, Hash, empty_root, leaf_hash, node_hash, sha256};

@@ -21,7 +21,7 @@ const NODE: u8 = 1;
 const ENTRY_ON_STACK: usize = 1_024;
 
 /// SHA-256 of `bytes`.
-pub(crate) fn sha256(bytes: &[u8]) -> Hash {
+pub fn sha256(bytes: &[u8]) -> Hash {
     into_hash(&digest::digest(&digest::SHA256, bytes))
 }
 

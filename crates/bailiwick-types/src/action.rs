@@ -141,6 +141,7 @@ actions! {
     LedgerRead = "ledger:read", Tenant, Ledger, Read, "page, filter and follow the ledger";
     LedgerProve = "ledger:prove", Tenant, Ledger, Read, "get a signed checkpoint, an inclusion or a consistency proof";
     LedgerExport = "ledger:export", Tenant, Ledger, Read, "export the ledger for offline verification";
+    AttestationIssue = "attestation:issue", Tenant, Ledger, Read, "get a signed attestation: which build, rules, proofs and probes stand behind the tenant's isolation";
     // Keys.
     KeyringShow = "keyring:show", Tenant, Keyring, Read, "show the tenant's keys and their versions, never their material";
     KeyringRotate = "keyring:rotate", Tenant, Keyring, Security, "rotate the tenant key or a data key";

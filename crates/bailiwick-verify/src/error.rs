@@ -7,11 +7,13 @@ use std::fmt;
 use std::io;
 
 use bailiwick_ledger::ProofError;
+use bailiwick_ledger::attestation::AttestationError;
 use bailiwick_ledger::certificate::CertificateError;
 use bailiwick_ledger::checkpoint::CheckpointError;
 use bailiwick_ledger::entry::EntryError;
 use bailiwick_ledger::export::LineError;
 use bailiwick_ledger::note::NoteError;
+use bailiwick_types::Timestamp;
 
 /// What belongs on a line of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -294,7 +296,7 @@ impl VerifyError {
     }
 }
 
-/// Why a checkpoint, a proof or a certificate does not hold.
+/// Why a checkpoint, a proof, a certificate or an attestation does not hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EvidenceError {
     /// Longer than any proof.
@@ -318,6 +320,29 @@ pub enum EvidenceError {
     /// The certificate does not hold.
     #[error("the deletion certificate does not hold: {0}")]
     Certificate(CertificateError),
+    /// It is no attestation, or its note does not hold.
+    #[error("the attestation does not hold: {0}")]
+    Attestation(AttestationError),
+    /// The attestation is not the one that the note was signed for.
+    #[error("the attestation is not the one that was signed: it has another {what}")]
+    NotAttested {
+        /// In what they differ.
+        what: &'static str,
+    },
+    /// The attestation is older than the reader takes.
+    #[error("the attestation was issued {issued_at}, which is more than {age_max} ago")]
+    TooOld {
+        /// When it was issued.
+        issued_at: Timestamp,
+        /// The oldest that is taken.
+        age_max: String,
+    },
+    /// The attestation is of a time that has not come.
+    #[error("the attestation was issued {issued_at}, which is in the future")]
+    Future {
+        /// When it was issued.
+        issued_at: Timestamp,
+    },
     /// The proof is about another tree than the checkpoint.
     #[error("the proof is for a tree of {proof} entries, and the checkpoint covers {checkpoint}")]
     Size {

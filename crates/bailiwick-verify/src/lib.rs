@@ -1,4 +1,4 @@
-//! The offline verifier: whether an export, a checkpoint, a proof or a deletion certificate holds.
+//! The offline verifier: whether an export, a checkpoint, a proof, a deletion certificate or an attestation holds.
 //!
 //! It reads what `bailiwick-ledger` writes, one line at a time, and needs nothing else: no server, no network, no
 //! clock. Small on purpose: whoever relies on an export should be able to read what checks it.
@@ -16,6 +16,7 @@
 //! # Deliberately absent
 //! No tokio, no SQL, no Cedar, no network, no key store, no way to repair anything.
 
+mod attestation;
 mod error;
 mod evidence;
 mod export;
@@ -27,6 +28,7 @@ mod tamper_tests;
 #[cfg(test)]
 mod testing;
 
+pub use attestation::{AttestationReport, Freshness, verify_attestation};
 pub use error::{EvidenceError, Expected, VerifyError};
 pub use evidence::{
     CertificateReport, CheckpointReport, ConsistencyReport, InclusionReport, verify_certificate, verify_checkpoint,

@@ -35,7 +35,7 @@ pub(crate) enum LedgerCommand {
         #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=1_000))]
         limit: u64,
         /// Go on from here
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         cursor: Option<String>,
         /// All of them
         #[arg(long, conflicts_with_all = ["limit", "cursor"])]

@@ -1,6 +1,7 @@
 //! One module per noun: its verbs, and what each sends and prints.
 
 pub(crate) mod account;
+pub(crate) mod attest;
 pub(crate) mod binding;
 pub(crate) mod caller;
 pub(crate) mod credential;
@@ -75,6 +76,7 @@ pub(crate) fn run(session: &mut Session, command: Command) -> Result<(), Fail> {
             ledger::run(session, &ledger, command)
         }
         Command::Keyring(command) => keyring::run(session, command),
+        Command::Attest(args) => attest::run(session, &args),
         Command::Verify(args) => verify::run(session, &args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -1,19 +1,22 @@
-//! `bailiwick verify`: checks exports, checkpoints, proofs and deletion certificates, offline. Everything that it
+//! `bailiwick verify`: checks exports, checkpoints, proofs, deletion certificates and attestations, offline. Everything that it
 //! decides is in `bailiwick-verify`; here is only which check a file wants, and how the result is told.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 
+use bailiwick_ledger::attestation::ATTESTATION_BYTES_MAX;
 use bailiwick_types::ErrorClass;
+use bailiwick_types::time::parse_duration;
 use bailiwick_verify::{
-    EvidenceError, Options, Report, VerifierKey, verify_certificate, verify_checkpoint, verify_consistency,
-    verify_export, verify_inclusion,
+    AttestationReport, EvidenceError, Freshness, Options, Report, VerifierKey, verify_attestation, verify_certificate,
+    verify_checkpoint, verify_consistency, verify_export, verify_inclusion,
 };
 use clap::Args;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::attest;
 use crate::fail::Fail;
 use crate::output::{Human, count, fields};
 use crate::session::Session;
@@ -29,13 +32,16 @@ Examples:
   bailiwick verify acme.ledger --key \"$(cat acme.vkey)\" --previous last-month.ledger
   bailiwick ledger inclusion 42 -o json > proof.json
   bailiwick verify proof.json --key \"$(cat acme.vkey)\"
+  bailiwick verify acme.attestation --key \"$(cat acme.vkey)\" --max-age 24h
 
 Without --key an export is checked against the keys that it brings along: that shows that nobody damaged it, not \
 who made it. `bailiwick keyring show` prints the keys of a tenant; keep them somewhere else.
 
+What an attestation says is not for this command to judge: it prints what is no good news as warnings.
+
 It needs no server and no credential. Exit codes: 0 it holds, 6 it does not, 2 it could not be checked.")]
 pub(crate) struct VerifyArgs {
-    /// An export of the form `bailiwick`, a checkpoint, an inclusion or consistency proof in JSON, or a deletion certificate
+    /// An export of the form `bailiwick`, a checkpoint, a proof in JSON, a deletion certificate or an attestation
     file: PathBuf,
     /// A key that you trust, as a C2SP verifier key; may be repeated
     #[arg(long = "key", value_name = "VKEY")]
@@ -43,6 +49,9 @@ pub(crate) struct VerifyArgs {
     /// An earlier checkpoint or export of the same ledger, which this export must continue
     #[arg(long, value_name = "FILE")]
     previous: Option<PathBuf>,
+    /// The oldest attestation that you take, such as `24h`
+    #[arg(long, value_name = "SPAN")]
+    max_age: Option<String>,
 }
 
 pub(crate) fn run(session: &mut Session, args: &VerifyArgs) -> Result<(), Fail> {
@@ -51,8 +60,16 @@ pub(crate) fn run(session: &mut Session, args: &VerifyArgs) -> Result<(), Fail> 
         .iter()
         .map(|text| text.parse::<VerifierKey>().map_err(|error| Fail::usage(format!("--key `{text}`: {error}"))))
         .collect::<Result<Vec<_>, _>>()?;
+    let age_max = args
+        .max_age
+        .as_ref()
+        .map(|text| parse_duration(text).map_err(|error| Fail::usage(format!("--max-age `{text}`: {error}"))))
+        .transpose()?;
     let mut file = File::open(&args.file).map_err(|error| Fail::file(&args.file, &error))?;
     match Evidence::read(&mut file).map_err(|error| Fail::file(&args.file, &error))? {
+        evidence if age_max.is_some() && !matches!(evidence, Evidence::Attestation(_)) => {
+            Err(Fail::usage(format!("--max-age is for attestations, and this is {}", evidence.name())))
+        }
         Evidence::Export => export(session, args, keys, file),
         evidence if args.previous.is_some() => {
             Err(Fail::usage(format!("--previous is for exports, and this is {}", evidence.name())))
@@ -60,6 +77,11 @@ pub(crate) fn run(session: &mut Session, args: &VerifyArgs) -> Result<(), Fail> 
         evidence if keys.is_empty() => {
             Err(Fail::usage(format!("{} is only worth as much as the keys that it is checked with", evidence.name()))
                 .with_hint("give --key; `bailiwick keyring show` prints the keys of a tenant"))
+        }
+        Evidence::Attestation(json) => {
+            let fresh = age_max.map(|age_max| Freshness { now: session.now, age_max });
+            let report = verify_attestation(&json, &keys, fresh).map_err(|error| does_not_hold(&error))?;
+            attestation(session, &report)
         }
         evidence => {
             let result = evidence.check(&keys).map_err(|error| does_not_hold(&error))?;
@@ -79,6 +101,7 @@ enum Evidence {
     Certificate(String),
     Inclusion(Vec<u8>),
     Consistency(Vec<u8>),
+    Attestation(Vec<u8>),
 }
 
 impl Evidence {
@@ -87,6 +110,11 @@ impl Evidence {
     fn read(file: &mut File) -> std::io::Result<Self> {
         let mut bytes = Vec::new();
         file.by_ref().take(EVIDENCE_BYTES_MAX).read_to_end(&mut bytes)?;
+        if is_attestation(&bytes) {
+            // One byte more than the most there may be, so that what is too long is seen to be.
+            file.by_ref().take(ATTESTATION_BYTES_MAX as u64 + 1 - EVIDENCE_BYTES_MAX).read_to_end(&mut bytes)?;
+            return Ok(Self::Attestation(bytes));
+        }
         file.rewind()?;
         let text = String::from_utf8_lossy(&bytes).into_owned();
         if text.starts_with('{') {
@@ -113,6 +141,7 @@ impl Evidence {
             Self::Certificate(_) => "a deletion certificate",
             Self::Inclusion(_) => "an inclusion proof",
             Self::Consistency(_) => "a consistency proof",
+            Self::Attestation(_) => "an attestation",
         }
     }
 
@@ -126,8 +155,8 @@ impl Evidence {
     fn check(&self, keys: &[VerifierKey]) -> Result<Vec<(&'static str, Value)>, EvidenceError> {
         let names = |keys: &[VerifierKey]| json!(keys.iter().map(ToString::to_string).collect::<Vec<_>>());
         Ok(match self {
-            // Handled by its own, streaming, path.
-            Self::Export => Vec::new(),
+            // Handled on paths of their own.
+            Self::Export | Self::Attestation(_) => Vec::new(),
             Self::Checkpoint(note, _) => {
                 let report = verify_checkpoint(note, keys)?;
                 vec![
@@ -167,6 +196,32 @@ impl Evidence {
             }
         })
     }
+}
+
+/// Whether JSON begins as an attestation does. Nothing else has this member, and it has no other before it.
+fn is_attestation(bytes: &[u8]) -> bool {
+    let rest = bytes.trim_ascii_start().strip_prefix(b"{").map(<[u8]>::trim_ascii_start);
+    rest.is_some_and(|rest| rest.starts_with(b"\"attestation\""))
+}
+
+fn attestation(session: &mut Session, report: &AttestationReport) -> Result<(), Fail> {
+    let doubts = report.doubts();
+    if session.is_json() {
+        let signers: Vec<_> = report.signers.iter().map(ToString::to_string).collect();
+        let answer = json!({ "attestation": report.attestation, "doubts": doubts, "signed_by": signers });
+        return session.json(&answer.to_string());
+    }
+    if session.is_quiet() {
+        return Ok(());
+    }
+    let mut lines = attest::rows(&report.attestation, session.human());
+    let signers: Vec<_> = report.signers.iter().map(ToString::to_string).collect();
+    lines.push(("signed by", signers.join("\n")));
+    session.terminal.print(&format!("an attestation that holds\n\n{}", fields(&lines)))?;
+    for doubt in doubts {
+        session.terminal.note(&format!("warning: {doubt}"));
+    }
+    Ok(())
 }
 
 fn tell(session: &mut Session, result: Vec<(&'static str, Value)>, what: &str) -> Result<(), Fail> {

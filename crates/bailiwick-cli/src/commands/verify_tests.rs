@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use bailiwick_ledger::attestation::AttestationNote;
 use bailiwick_ledger::entry::{Actor, ActorKind, Decision, Entry, EntryResource, V1};
 use bailiwick_ledger::export::{ExportHeader, ExportWriter};
 use bailiwick_ledger::note::{NoteSigner, VerifierKey};
 use bailiwick_ledger::{Checkpoint, CompactRange, leaf_hash};
+use bailiwick_types::api::attestation::SignedAttestation;
 use bailiwick_types::{TenantId, Timestamp};
 
 use crate::env::Environment;
@@ -215,4 +217,75 @@ fn checkpoints_and_proofs_are_told_apart() {
     });
     let ran = verify(&[&desk.put("consistency", consistency.to_string()), "--key", &key]);
     assert!(ran.code == 0 && ran.out.starts_with("a consistency proof that holds"), "{} {}", ran.out, ran.err);
+}
+
+/// What the server of the transcript attests, signed; changed before that if `change` finds something.
+fn attested(change: (&str, &str)) -> String {
+    let tenant = TenantId::from_bytes([1; 16]);
+    let root = data_encoding::BASE64.encode(&[1; 32]);
+    let text = r#"{"v":1,"tenant":{"id":"TENANT","slug":"acme"},"installation":"ins_04106101040g20g4081040g208","issued_at":"2026-01-09T23:00:00.000Z","checkpoint":{"origin":"ins_04106101040g20g4081040g208/TENANT","size":3,"root":"ROOT"},"server":{"version":"0.1.0","build":"01ab"},"shipped":{"schema":"02ab","isolation":"03ab","self_service":"04ab","roles":"05ab"},"proof":{"outcome":"proved","isolation":"proved","hash":"06ab","solver":"cvc5 1.0.3"},"guardrails":[],"policies":[],"invariants":[],"routes":{"count":144,"sha256":"0aab"},"isolation":{"state":"holds","finished":"2026-01-09T22:00:00.000Z","counts":{"routes":144,"probes":2000,"controls":1800,"without_control":7,"findings":0,"inconclusive":0},"timing":{"measured":20,"seen":0}}}"#;
+    let text = text.replace("TENANT", &tenant.to_string()).replace("ROOT", &root).replace(change.0, change.1);
+    let attestation = serde_json::from_str(&text).unwrap();
+    let note = AttestationNote::of(&attestation).unwrap().sign(&[&Signer::new(ORIGIN, 1)]).unwrap();
+    serde_json::to_string(&SignedAttestation { attestation, note }).unwrap()
+}
+
+#[test]
+fn an_attestation_is_told_and_warned_about() {
+    let desk = Desk::new();
+    let key = Signer::new(ORIGIN, 1).key().to_string();
+    let good = attested(("", ""));
+    let ran = verify(&[&desk.put("good", &good), "--key", &key]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    for said in
+        ["an attestation that holds", "acme (ten_", "holds: 144 routes, 2,000 probes", "guardrails      none", &key]
+    {
+        assert!(ran.out.contains(said), "{said}: {}", ran.out);
+    }
+    let laid_out = verify(&[&desk.put("laid-out", crate::output::pretty(&good)), "--key", &key]);
+    assert_eq!((laid_out.code, &laid_out.out), (0, &ran.out), "{}", laid_out.err);
+    for (change, warning) in [
+        ((r#""state":"holds""#, r#""state":"broken""#), "warning: the server has found its own isolation broken\n"),
+        ((r#""outcome":"proved""#, r#""outcome":"unproven""#), "warning: the rules in force are not proved\n"),
+        ((r#""build":"01ab""#, r#""build":null"#), "warning: the server does not know which program it runs\n"),
+    ] {
+        let file = desk.put("bad-news", attested(change));
+        let ran = verify(&[&file, "--key", &key]);
+        assert_eq!((ran.code, ran.err.as_str()), (0, warning));
+        let ran = verify(&[&file, "--key", &key, "-o", "json"]);
+        let report: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+        let doubts: Vec<_> = report["doubts"].as_array().unwrap().iter().filter_map(|doubt| doubt.as_str()).collect();
+        assert_eq!(format!("warning: {}\n", doubts.join("; ")), warning);
+        assert_eq!(report["signed_by"][0], key);
+    }
+}
+
+#[test]
+fn an_attestation_that_does_not_hold_or_is_too_old_ends_with_6() {
+    let desk = Desk::new();
+    let (key, stranger) = (Signer::new(ORIGIN, 1).key().to_string(), Signer::new(ORIGIN, 9).key().to_string());
+    let good = attested(("", ""));
+    let file = desk.put("good", &good);
+    assert_eq!(verify(&[&file]).code, 2, "it proves nothing without a key");
+    assert_eq!(verify(&[&file, "--key", &stranger]).code, 6);
+    assert_eq!(verify(&[&file, "--key", &key, "--previous", &file]).code, 2);
+    assert_eq!(verify(&[&file, "--key", &key, "--max-age", "soon"]).code, 2);
+    assert_eq!(verify(&[&file, "--key", &key, "--max-age", "1h"]).code, 0);
+    let ran = verify(&[&file, "--key", &key, "--max-age", "59m"]);
+    assert!(ran.code == 6 && ran.err.contains("more than 59m"), "{}", ran.err);
+    let ran = verify(&[&desk.put("checkpoint", checkpoint(2)), "--key", &key, "--max-age", "1h"]);
+    assert!(ran.code == 2 && ran.err.contains("a checkpoint"), "{}", ran.err);
+    for (name, changed) in [
+        ("state", good.replace("proved", "refuted")),
+        ("twice", good.replace(r#""v":1"#, r#""v":1,"v":1"#)),
+        ("unknown", good.replace(r#""v":1"#, r#""v":1,"w":1"#)),
+        ("cut", good.chars().take(good.len() - 9).collect()),
+        ("more", format!("{good}{good}")),
+        ("long", format!("{good}{}", " ".repeat(9 << 20))),
+    ] {
+        assert_ne!(changed, good);
+        let ran = verify(&[&desk.put(name, changed), "--key", &key]);
+        assert_eq!((ran.code, ran.out.as_str()), (6, ""), "{name}: {}", ran.err);
+        assert!(ran.err.starts_with("error: it does not hold: the attestation "), "{name}: {}", ran.err);
+    }
 }

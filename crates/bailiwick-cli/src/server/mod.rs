@@ -4,6 +4,7 @@ mod check;
 pub(crate) mod config;
 pub(crate) mod credentials;
 mod logging;
+mod program;
 mod prover;
 mod start;
 mod tls;

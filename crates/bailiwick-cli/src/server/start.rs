@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use super::config::{Config, RootKey};
 use super::credentials::{DevCredentials, DevTenant, Holder};
 use super::prover::Solving;
-use super::{DevArgs, tls};
+use super::{DevArgs, program, tls};
 use crate::fail::Fail;
 use crate::files;
 use crate::session::Session;
@@ -129,6 +129,7 @@ pub(crate) fn serve(_session: &mut Session, config: &Config) -> Result<(), Fail>
             limits: config.limits.clone(),
             prover: Solving::shared(config.prove.clone()),
             require_proof: config.require_proof,
+            build: program::digest,
             ..AppConfig::default()
         },
     )?;
@@ -185,6 +186,7 @@ pub(crate) fn dev(session: &mut Session, args: &DevArgs) -> Result<(), Fail> {
     let config = AppConfig {
         delete_hold_min: Duration::ZERO,
         prover: Solving::shared(ProverConfig::default()),
+        build: program::digest,
         ..AppConfig::default()
     };
     let app = open(&args.data, config)?;

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::string_slice, reason = "tests")]
 
 mod answers;
+mod attestation;
 mod credentials;
 mod failures;
 mod house;

@@ -308,6 +308,7 @@ fn evidence(s: &mut Session) {
     s.run("limits");
     s.run("keyring rotate records");
     s.run("keyring show -q");
+    s.run("attest --file acme.attestation");
 }
 
 fn platform(s: &mut Session) {

@@ -1,6 +1,7 @@
 //! A tenant's plane: the caller, limits, keys. Its other nouns are in the files next to this one.
 
 use bailiwick_types::api::Done;
+use bailiwick_types::api::attestation::SignedAttestation;
 use bailiwick_types::api::tenant::{Capabilities, Keyring, LimitsInForce, Reason, RotateKey, WhoAmI};
 use serde::Serialize;
 
@@ -58,6 +59,11 @@ impl Tenant {
     /// Seals the tenant.
     pub fn seal(&self, body: &Reason) -> Call<Done> {
         Call::post(self.at("/keyring/seal")).json(body)
+    }
+
+    /// What the server attests to the tenant.
+    pub fn attestation(&self) -> Call<SignedAttestation> {
+        Call::get(self.at("/attestation"))
     }
 
     /// The tenant's ledger.

@@ -1,9 +1,10 @@
-//! Ledgers: the tenant's, and the platform's.
+//! Ledgers: the tenant's, and the platform's; and what a server attests to a tenant.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bailiwick_app::attestation;
 use bailiwick_app::ledger::{self, ExportFormat, ExportPlan, Filter, Query};
 use bailiwick_app::{Answer, AppError, Export};
 use bailiwick_types::api::ledger::LedgerPage;
@@ -57,6 +58,9 @@ pub(crate) fn routes() -> Vec<Route> {
                 let allowed = call.app().run(call.meta(), || Ok(ledger::Export { format: format(&call)? })).await?;
                 stream(&call, allowed).await
             })
+        }),
+        Route::tenant("GET", "/api/v1/t/{tenant}/attestation", |call| {
+            Ok(attestation::Issue { routes: call.server.attested_routes() })
         }),
         entries::<act::PlatformLedgerRead>("/api/v1/platform/ledger/entries", |call| {
             Box::pin(async move {

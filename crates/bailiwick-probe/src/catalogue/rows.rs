@@ -267,6 +267,7 @@ fn tenant() -> Vec<Row> {
         row(format!("POST {base}/whoami/revoke"), none),
         row(format!("POST {base}/capabilities"), capability_paths),
         row(format!("GET {base}/limits"), none),
+        row(format!("GET {base}/attestation"), none),
         row(format!("GET {base}/keyring"), none),
         row(format!("POST {base}/keyring/rotate"), |_| json!({ "purpose": "records" }))
             .withheld("each would leave one more key"),

@@ -163,6 +163,7 @@ fn native(scene: &Scene<'_>) -> Call {
             1 => at("GET", format!("ledger/inclusion?index={}", pick % 16)),
             _ => at("GET", format!("ledger/consistency?old={}", pick % 16)),
         },
+        Action::AttestationIssue => get("attestation"),
         Action::LedgerExport => {
             get(["ledger/export", "ledger/export?format=jsonl", "ledger/export?format=ocsf"][usize::from(variant % 3)])
         }

@@ -9,6 +9,7 @@
     reason = "a test that cannot go on says so"
 )]
 
+mod attestations;
 mod foreign;
 mod fuzz;
 mod input;

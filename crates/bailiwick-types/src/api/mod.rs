@@ -3,6 +3,7 @@
 //! Requests refuse members that they do not know; answers may grow. Times are RFC 3339 in UTC, spans are text such as
 //! `12h`, sizes are bytes.
 
+pub mod attestation;
 pub mod identity;
 pub mod isolation;
 pub mod ledger;
