@@ -1,4 +1,4 @@
-//! Whether the documents speak of things that exist: every relative link, and every test that the trust table names.
+//! Whether the documents speak of things that exist: every relative link, and every test that a table of claims names.
 //!
 //! A claim whose test was renamed or removed is a claim without a test, so it fails here. Everything in this module is a
 //! test: it needs nothing but the checkout.
@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use crate::failure::{Context, Failure, Outcome};
 use crate::shell;
 
-const TRUST_TABLE: &str = "docs/isolation/trust-table.md";
+/// Pages with tables whose last cell names tests.
+const TABLES: [&str; 2] = ["docs/isolation/trust-table.md", "docs/isolation/history-of-failures.md"];
 
 /// Fails with a list of what does not exist.
 fn check() -> Outcome {
@@ -26,9 +27,11 @@ fn check() -> Outcome {
     let sources = files(&root, "rs", &["crates"])?;
     let sources = sources.iter().map(fs::read_to_string).collect::<Result<Vec<_>, _>>()?;
     let known: BTreeSet<&str> = sources.iter().flat_map(|source| functions(source)).collect();
-    let table = fs::read_to_string(root.join(TRUST_TABLE)).context(TRUST_TABLE)?;
-    let missing = tests(&table).into_iter().filter(|test| !known.contains(test));
-    wrong.extend(missing.map(|test| format!("{TRUST_TABLE}: no test `{test}`")));
+    for page in TABLES {
+        let table = fs::read_to_string(root.join(page)).context(page)?;
+        let missing = tests(&table).into_iter().filter(|test| !known.contains(test));
+        wrong.extend(missing.map(|test| format!("{page}: no test `{test}`")));
+    }
     if wrong.is_empty() {
         return Ok(());
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bailiwick_ledger::entry::Entry;
 use bailiwick_store::{Commit, Expect, HeaderChange, Part, Space, Write};
 use bailiwick_types::action::act;
-use bailiwick_types::{Action, ActionType, Code, CredentialId, OperatorId, Secret, Slug, TenantId, Timestamp};
+use bailiwick_types::{Action, ActionType, Code, CredentialId, OperatorId, Secret, TenantId, Timestamp};
 
 use crate::app::App;
 use crate::credentials::OwnCredential;
@@ -24,6 +24,8 @@ use crate::tx::{seal_entry, seal_record};
 
 /// The slugs of the canary tenants.
 pub const CANARY_SLUGS: [&str; 2] = ["bailiwick-canary-1", "bailiwick-canary-2"];
+/// So many times a canary can be deleted and get a successor.
+const GENERATIONS_MAX: u32 = 1_000;
 /// How long a canary's credential lasts.
 const LIFETIME: Duration = Duration::from_secs(2 * 3_600);
 /// The name of the principal that probes.
@@ -70,8 +72,7 @@ impl App {
     /// The canaries with fresh credentials; made if they are not there.
     ///
     /// # Errors
-    /// `wrong_state` if a canary is suspended, sealed or deleted, or its slug is another tenant's; whatever the store
-    /// says.
+    /// `wrong_state` if a canary is suspended or sealed, or its slug is another tenant's; whatever the store says.
     pub async fn canaries(&self) -> Result<Canaries, AppError> {
         let expires = self.now().plus(LIFETIME);
         let [one, other] = CANARY_SLUGS;
@@ -91,6 +92,7 @@ impl App {
         if header.tenant.is_platform() || TenantMeta::from_bytes(&header.meta)?.prober.is_none() {
             return Err(not_a_canary(&canary.slug));
         }
+        check_active(&canary.slug, TenantState::from_number(header.state))?;
         Ok(CanaryState {
             epoch: header.epoch,
             meta_version: header.meta_version,
@@ -99,24 +101,25 @@ impl App {
         })
     }
 
-    async fn canary_tenant(&self, slug: &str, expires: Timestamp) -> Result<Canary, AppError> {
-        let parsed: Slug = slug.parse()?;
-        let Some(tenant) = self.store.tenant_by_slug(parsed.as_str()).await? else {
-            return self.make_canary_tenant(slug, expires).await;
-        };
-        let header = self.store.header(tenant).await?.ok_or_else(|| not_a_canary(slug))?;
-        let prober = TenantMeta::from_bytes(&header.meta)?.prober.ok_or_else(|| not_a_canary(slug))?;
-        let state = TenantState::from_number(header.state);
-        if state.phase != Phase::Active || state.is_sealed {
-            let why = format!(
-                "the canary tenant `{slug}` is {}",
-                if state.is_sealed { "sealed" } else { state.phase.as_str() }
-            );
-            return Err(AppError::with_detail(Code::WrongState, why));
+    /// A canary that was deleted has a successor: a slug is never used again.
+    async fn canary_tenant(&self, first: &str, expires: Timestamp) -> Result<Canary, AppError> {
+        for number in 1..=GENERATIONS_MAX {
+            let slug = if number == 1 { first.to_owned() } else { format!("{first}-{number}") };
+            let Some(tenant) = self.store.tenant_by_slug(&slug).await? else {
+                return self.make_canary_tenant(&slug, expires).await;
+            };
+            let header = self.store.header(tenant).await?.ok_or_else(|| not_a_canary(&slug))?;
+            let prober = TenantMeta::from_bytes(&header.meta)?.prober.ok_or_else(|| not_a_canary(&slug))?;
+            let state = TenantState::from_number(header.state);
+            if matches!(state.phase, Phase::Deleting | Phase::Deleted) {
+                continue;
+            }
+            check_active(&slug, state)?;
+            let snapshot = self.snapshot(tenant).await?.ok_or_else(AppError::not_found)?;
+            let part = part_of(&snapshot, Vec::new());
+            return self.renew(&snapshot, prober, part, expires).await;
         }
-        let snapshot = self.snapshot(tenant).await?.ok_or_else(AppError::not_found)?;
-        let part = part_of(&snapshot, Vec::new());
-        self.renew(&snapshot, prober, part, expires).await
+        Err(AppError::with_detail(Code::WrongState, format!("{GENERATIONS_MAX} generations of canaries were deleted")))
     }
 
     async fn make_canary_tenant(&self, slug: &str, expires: Timestamp) -> Result<Canary, AppError> {
@@ -180,8 +183,8 @@ impl App {
         self.renew(&platform, prober, part, expires).await
     }
 
-    /// Replaces the credentials of a plane's prober by a fresh one. Nothing that was decided before becomes void by it:
-    /// what is replaced is in no other hands, and expires by itself.
+    /// Replaces the credentials of a plane's prober by a fresh one. The platform's epoch stays, as every tenant's decisions
+    /// hang on it: what is replaced there is in no other hands, and expires by itself.
     async fn renew(
         &self,
         snapshot: &Snapshot,
@@ -192,6 +195,7 @@ impl App {
         let tenant = snapshot.tenant;
         let new =
             OwnCredential::make(self, snapshot, &prober, "in the server's memory alone", Some(expires), self.now())?;
+        part.header.bump_epoch = !tenant.is_platform();
         part.writes.extend(self.removal_of_credentials(snapshot, &prober).await?);
         part.writes.extend(new.writes);
         let (action, kind) = match tenant.is_platform() {
@@ -202,6 +206,7 @@ impl App {
         entry.detail.insert("credential".to_owned(), new.id.to_string());
         part.entries.push(seal_entry(self, snapshot, &entry)?);
         self.store.commit(Commit { parts: vec![part], guards: Vec::new() }).await?;
+        self.forget(tenant);
         Ok(Canary { tenant, slug: snapshot.slug.clone(), principal: prober, key: new.id, credential: new.text })
     }
 
@@ -254,6 +259,14 @@ fn entry_part(app: &App, snapshot: &Snapshot, entry: &Entry) -> Result<Part, App
         writes: Vec::new(),
         entries: vec![seal_entry(app, snapshot, entry)?],
     })
+}
+
+fn check_active(slug: &str, state: TenantState) -> Result<(), AppError> {
+    if state.phase == Phase::Active && !state.is_sealed {
+        return Ok(());
+    }
+    let what = if state.is_sealed { "sealed" } else { state.phase.as_str() };
+    Err(AppError::with_detail(Code::WrongState, format!("the canary tenant `{slug}` is {what}")))
 }
 
 fn not_a_canary(slug: &str) -> AppError {

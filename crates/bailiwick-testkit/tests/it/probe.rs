@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bailiwick_app::CANARY_SLUGS;
+use bailiwick_app::{CANARY_SLUGS, Canary};
 use bailiwick_http::{Route, Server};
 use bailiwick_probe::{Ask, Doors, Prober, ProberConfig, Seen, catalogue};
 use bailiwick_testkit::{Plane, TestClock, World};
@@ -171,4 +171,52 @@ fn a_server_that_leaks_is_found_out_until_it_leaks_no_more() {
     let status = a_round(&world, false, 0);
     assert_eq!((status.state, status.last.unwrap().counts.findings), (IsolationState::Holds, 0));
     assert_eq!(ask("/readyz"), (200, "ready\n".to_owned()));
+}
+
+#[test]
+fn canaries_are_the_servers_own_and_no_other_tenant_becomes_one() {
+    let world = World::two_tenants();
+    let operate = |method: &str, target: &str| {
+        world.send(&world.platform.admin, method, &format!("/api/v1/tenants/{target}"), &Value::Null).expect(200);
+    };
+    let canaries = || world.block_on(world.app().canaries());
+    let why_not = || canaries().err().and_then(|error| error.detail().map(str::to_owned)).unwrap();
+    let [one, other] = canaries().unwrap().tenants;
+    assert_eq!([one.slug.as_str(), other.slug.as_str()], CANARY_SLUGS);
+    let whoami =
+        |canary: &Canary| world.get(canary.credential.expose(), &format!("/api/v1/t/{}/whoami", canary.slug)).status;
+    assert_eq!(whoami(&one), 200);
+
+    // Each time fresh credentials: the others are gone. A day later those are, too.
+    let again = canaries().unwrap();
+    assert_eq!((whoami(&one), whoami(&again.tenants[0])), (401, 200));
+    assert_eq!((one.tenant, &one.principal), (again.tenants[0].tenant, &again.tenants[0].principal));
+    let list = |target: &str, by: &str| world.get(by, target).expect(200)["items"].as_array().unwrap().len();
+    assert_eq!(list(&format!("/api/v1/t/{}/members", one.slug), again.tenants[0].credential.expose()), 1);
+    world.advance(Duration::from_secs(24 * 3_600));
+    assert_eq!(whoami(&again.tenants[0]), 401);
+
+    // What an operator does to a canary stands.
+    operate("POST", &format!("{}/suspend", one.slug));
+    assert_eq!(why_not(), format!("the canary tenant `{}` is suspended", one.slug));
+    let error = world.block_on(world.app().canary_state(&one)).unwrap_err();
+    assert_eq!(error.detail(), Some(why_not().as_str()));
+    operate("POST", &format!("{}/resume", one.slug));
+    operate("POST", &format!("{}/seal", one.slug));
+    assert_eq!(why_not(), format!("the canary tenant `{}` is sealed", one.slug));
+    operate("POST", &format!("{}/unseal", one.slug));
+    operate("DELETE", &one.slug);
+    let next = canaries().unwrap().tenants;
+    assert_eq!([next[0].slug.as_str(), next[1].slug.as_str()], ["bailiwick-canary-1-2", CANARY_SLUGS[1]]);
+
+    // And it never looks at who is none.
+    let acme = Canary { tenant: world.acme.id.parse().unwrap(), slug: "acme".to_owned(), ..one };
+    assert!(world.block_on(world.app().canary_state(&acme)).is_err());
+    let elsewhere = World::two_tenants();
+    let taken = serde_json::json!({ "slug": CANARY_SLUGS[0] });
+    elsewhere.send(&elsewhere.platform.admin, "POST", "/api/v1/tenants", &taken).expect(201);
+    let before = elsewhere.header(Plane::Platform);
+    let error = elsewhere.block_on(elsewhere.app().canaries()).err().unwrap();
+    assert_eq!(error.detail(), Some("the tenant `bailiwick-canary-1` was not made by this server as a canary"));
+    assert_eq!(before, elsewhere.header(Plane::Platform));
 }
