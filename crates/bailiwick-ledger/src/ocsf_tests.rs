@@ -334,11 +334,14 @@ fn every_action_becomes_a_valid_event_of_one_class_and_activity() {
         ledger:read 6003 Read
         ledger:prove 6003 Read
         ledger:export 6003 Read
+        attestation:issue 6003 Read
         keyring:show 6003 Read
         keyring:rotate 3004 Update
         keyring:seal 3004 Deactivate
         operator-self:show 6003 Read
         platform:health 6003 Read
+        isolation:show 6003 Read
+        isolation:probe 6003 Update
         tenant:create 6003 Create
         tenant:list 6003 Read
         tenant:show 6003 Read

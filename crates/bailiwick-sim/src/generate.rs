@@ -150,7 +150,18 @@ impl Generator {
     /// Plans something with what was just made: the same pick finds the same thing.
     fn accompany(&mut self, whose: Whose, ask: Ask) {
         let with = companions(ask.action);
-        if with.is_empty() || ask.caller != Caller::First || ask.aim != Aim::Own || self.dice.percent(40) {
+        if with.is_empty() || ask.caller != Caller::First || ask.aim != Aim::Own {
+            return;
+        }
+        if matches!(whose, Whose::Nobody) {
+            // The platform's own things are few: each is looked at and taken away again.
+            for action in with {
+                let variant = self.dice.byte();
+                self.follows(whose, Act::Ask(Ask { action: *action, variant, ..ask }));
+            }
+            return;
+        }
+        if self.dice.percent(40) {
             return;
         }
         let (action, variant) = (self.dice.pick(with), self.dice.byte());

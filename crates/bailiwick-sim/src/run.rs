@@ -145,9 +145,14 @@ impl Runner<'_> {
     }
 
     /// Lets requests that have been held up long enough go on. The clock then shows when they were sent, and some seconds:
-    /// not the time of the step that comes next, which may be another's.
+    /// not the time of the step that comes next, which may be another's. For the same reason they go on in the order in which
+    /// their time is over, however many of them the next step finds.
     fn land_until(&mut self, number: u32) {
-        while let Some(at) = self.flights.iter().position(|flight| flight.until <= number) {
+        let due = |flights: &[Flight]| {
+            let due = flights.iter().enumerate().filter(|(_, flight)| flight.until <= number);
+            due.min_by_key(|(_, flight)| (flight.until, flight.number)).map(|(at, _)| at)
+        };
+        while let Some(at) = due(&self.flights) {
             let flight = self.flights.remove(at);
             let number = flight.number;
             self.machine.set_clock(flight.at_ms + i64::from(flight.until - number) * 1_000);

@@ -3,13 +3,16 @@
 //! The bytes come from a small generator with fixed seeds: pieces of real files, cut, repeated, mixed and changed.
 //! A failure prints the seed of its round.
 
+use bailiwick_ledger::attestation::AttestationNote;
 use bailiwick_ledger::certificate::DeletionCertificate;
 use bailiwick_ledger::export::{CheckpointLine, EntryLine, ExportHeader, Seal, SealLine};
 use bailiwick_ledger::{Checkpoint, CompactRange, Entry, note};
 use serde_json::json;
 
 use crate::testing::{Export, TestSigner, entry, verify};
-use crate::{Options, VerifierKey, verify_certificate, verify_consistency, verify_export, verify_inclusion};
+use crate::{
+    Options, VerifierKey, verify_attestation, verify_certificate, verify_consistency, verify_export, verify_inclusion,
+};
 
 /// xorshift64*: small, and the same everywhere.
 struct Dice(u64);
@@ -71,6 +74,8 @@ fn arbitrary_bytes_never_panic_and_are_never_accepted() {
         export.checkpoint.to_string().into_bytes(),
         export.seal_of(b"").to_string().into_bytes(),
         keys[0].to_string().into_bytes(),
+        r#"{"attestation":{"v":1,"tenant":{"id":"ten_0w3ge1r70w3ge1r70w3ge1r70w","slug":"a"}},"note":"a\n\n"}"#.into(),
+        "bailiwick-attestation/v1\ntenant ten_0w3ge1r70w3ge1r70w3ge1r70w\nissued-at 2026-01-31T12:00:00.000Z\n".into(),
         "bailiwick-deletion/v1\ntenant ten_0w3ge1r70w3ge1r70w3ge1r70w\nslug a\nkey a b\n".into(),
         Vec::new(),
     ]);
@@ -89,6 +94,8 @@ fn arbitrary_bytes_never_panic_and_are_never_accepted() {
             let _ = text.parse::<DeletionCertificate>();
             accepted |= note::open(&text, &keys).is_ok_and(|opened| !checkpoint.starts_with(&opened.text));
             accepted |= verify_certificate(&text, &keys).is_ok();
+            let _ = text.parse::<AttestationNote>();
+            accepted |= verify_attestation(&bytes, &keys, None).is_ok();
             accepted
         });
         assert!(matches!(accepted, Ok(false)), "seed {seed}: {accepted:?}");

@@ -112,7 +112,8 @@ fn no_byte_of_the_attestation_can_change() {
 #[test]
 fn every_member_is_covered() {
     // Each is another attestation that reads well: it is the signature that refuses it.
-    let changes: &[(&str, fn(&mut Attestation))] = &[
+    type Change = fn(&mut Attestation);
+    let changes: &[(&str, Change)] = &[
         ("hash", |a| a.tenant.slug.push('x')),
         ("time", |a| a.issued_at = Timestamp::from_unix_ms(ISSUED + 1)),
         ("checkpoint", |a| a.checkpoint.size += 1),

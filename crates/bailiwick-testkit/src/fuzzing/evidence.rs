@@ -1,9 +1,10 @@
-//! What leaves the house as evidence and comes back to be verified: entries, notes, exports, proofs.
+//! What leaves the house as evidence and comes back to be verified: entries, notes, exports, proofs, attestations.
 
 use std::fmt::Display;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
+use bailiwick_ledger::attestation::{self as attestation_of, AttestationNote};
 use bailiwick_ledger::certificate::{DeletionCertificate, DestroyedKey};
 use bailiwick_ledger::entry::{Actor, ActorKind, Decision, EntryResource, V1, salt};
 use bailiwick_ledger::export::{CheckpointLine, EntryLine, ExportHeader, ExportWriter, Seal, SealLine};
@@ -12,8 +13,14 @@ use bailiwick_ledger::{
     leaf_hash, node_hash, note as notes_of, ocsf,
 };
 use bailiwick_seal::RootKey;
+use bailiwick_types::api::attestation::{
+    ATTESTATION_VERSION, Attestation, AttestedCheckpoint, AttestedGuardrail, AttestedIsolation, AttestedPolicy,
+    AttestedProof, AttestedRoutes, AttestedServer, AttestedShipped, AttestedTenant, AttestedTiming, SignedAttestation,
+};
+use bailiwick_types::api::isolation::{IsolationState, ProbeCounts};
+use bailiwick_types::api::proof::Outcome;
 use bailiwick_types::{InstallationId, TenantId, Timestamp};
-use bailiwick_verify::{Options, verify_consistency, verify_export, verify_inclusion};
+use bailiwick_verify::{Options, verify_attestation, verify_consistency, verify_export, verify_inclusion};
 use data_encoding::BASE64;
 use serde_json::json;
 
@@ -28,6 +35,7 @@ struct Evidence {
     export: Vec<u8>,
     inclusion: Vec<u8>,
     consistency: Vec<u8>,
+    attestation: SignedAttestation,
 }
 
 const SIZE: u64 = 5;
@@ -128,7 +136,10 @@ fn build() -> Result<Evidence, Box<dyn std::error::Error>> {
         "old": older.size, "new": SIZE, "old_root": base64(&older.root),
         "proof": proof(consistency_ranges(older.size, SIZE)), "checkpoint": checkpoint,
     });
+    let attestation = attested(tenant, installation, &older);
+    let note = AttestationNote::of(&attestation)?.sign(&signers)?;
     Ok(Evidence {
+        attestation: SignedAttestation { attestation, note },
         keys,
         entries,
         notes: vec![checkpoint, certificate],
@@ -136,6 +147,39 @@ fn build() -> Result<Evidence, Box<dyn std::error::Error>> {
         inclusion: inclusion.to_string().into_bytes(),
         consistency: consistency.to_string().into_bytes(),
     })
+}
+
+fn attested(tenant: TenantId, installation: InstallationId, checkpoint: &Checkpoint) -> Attestation {
+    let hash = || data_encoding::HEXLOWER.encode(&[7; 32]);
+    Attestation {
+        v: ATTESTATION_VERSION,
+        tenant: AttestedTenant { id: tenant, slug: "acme".to_owned() },
+        installation,
+        issued_at: Timestamp::from_unix_ms(1_767_225_600_000),
+        checkpoint: AttestedCheckpoint {
+            origin: checkpoint.origin.clone(),
+            size: checkpoint.size,
+            root: BASE64.encode(&checkpoint.root),
+        },
+        server: AttestedServer { version: "1".to_owned(), build: None },
+        shipped: AttestedShipped { schema: hash(), isolation: hash(), self_service: hash(), roles: hash() },
+        proof: AttestedProof {
+            outcome: Outcome::Proved,
+            isolation: Outcome::Proved,
+            hash: Some(hash()),
+            solver: Some("ä \" \\ \u{1}".to_owned()),
+        },
+        guardrails: vec![AttestedGuardrail { sha256: hash(), proof: Outcome::Refuted }],
+        policies: vec![AttestedPolicy { name: "a".parse().unwrap(), sha256: hash(), proof: Outcome::Unproven }],
+        invariants: Vec::new(),
+        routes: AttestedRoutes { count: 1, sha256: hash() },
+        isolation: AttestedIsolation {
+            state: IsolationState::Off,
+            finished: None,
+            counts: Some(ProbeCounts::default()),
+            timing: AttestedTiming::default(),
+        },
+    }
 }
 
 fn subtree(leaves: &[Hash], from: u64, to: u64) -> Hash {
@@ -176,20 +220,23 @@ pub(super) fn note(input: &[u8]) {
     one_spelling::<VerifierKey>(text);
     one_spelling::<Checkpoint>(text);
     one_spelling::<DeletionCertificate>(text);
+    one_spelling::<AttestationNote>(text);
     one_spelling::<Seal>(text);
-    let Evidence { keys, notes, .. } = evidence();
+    let Evidence { keys, notes, attestation, .. } = evidence();
     if let Ok(opened) = notes_of::open(text, keys) {
-        let is_ours = notes.iter().any(|note| notes_of::open(note, keys).is_ok_and(|known| known.text == opened.text));
+        let mut notes = notes.iter().chain([&attestation.note]);
+        let is_ours = notes.any(|note| notes_of::open(note, keys).is_ok_and(|known| known.text == opened.text));
         assert!(is_ours, "a text was accepted that nobody signed");
     }
     let _ = (Checkpoint::open(text, keys), DeletionCertificate::open(text, keys));
 }
 
 pub(super) fn notes() -> Vec<Vec<u8>> {
-    let Evidence { keys, notes, .. } = evidence();
-    let mut all: Vec<Vec<u8>> = notes.iter().map(|note| note.clone().into_bytes()).collect();
+    let Evidence { keys, notes, attestation, .. } = evidence();
+    let notes: Vec<&String> = notes.iter().chain([&attestation.note]).collect();
+    let mut all: Vec<Vec<u8>> = notes.iter().map(|note| note.as_bytes().to_vec()).collect();
     all.extend(keys.iter().map(|key| key.to_string().into_bytes()));
-    let text = |note: &String| note.rsplit_once("\n\n").map(|(text, _)| format!("{text}\n").into_bytes());
+    let text = |note: &&String| note.rsplit_once("\n\n").map(|(text, _)| format!("{text}\n").into_bytes());
     all.extend(notes.iter().filter_map(text));
     all
 }
@@ -248,4 +295,24 @@ pub(super) fn proof(input: &[u8]) {
 pub(super) fn proofs() -> Vec<Vec<u8>> {
     let Evidence { inclusion, consistency, .. } = evidence();
     vec![inclusion.clone(), consistency.clone()]
+}
+
+// --- attestations ----------------------------------------------------------------------------------------------------
+
+pub(super) fn attestation(input: &[u8]) {
+    let Evidence { keys, attestation, .. } = evidence();
+    if let Ok(read) = attestation_of::read(input) {
+        let written = serde_json::to_vec(&read).unwrap();
+        assert_eq!(attestation_of::read(&written).as_ref(), Ok(&read));
+        assert!(input.len() >= written.len(), "what is more than white space was added");
+    }
+    if let Ok(report) = verify_attestation(input, keys, None) {
+        assert_eq!(report.attestation, attestation.attestation, "an attestation was accepted that nobody signed");
+        assert!(report.doubts().len() >= 3);
+    }
+}
+
+pub(super) fn attestations() -> Vec<Vec<u8>> {
+    let text = serde_json::to_string(&evidence().attestation).unwrap();
+    vec![text.replace(",\"", " ,\n\"").into_bytes(), text.into_bytes()]
 }

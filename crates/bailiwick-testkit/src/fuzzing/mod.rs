@@ -47,6 +47,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "note", run: evidence::note, seeds: evidence::notes, rounds: 2_000 },
     Target { name: "export", run: evidence::export, seeds: evidence::exports, rounds: 1_000 },
     Target { name: "proof", run: evidence::proof, seeds: evidence::proofs, rounds: 1_000 },
+    Target { name: "attestation", run: evidence::attestation, seeds: evidence::attestations, rounds: 2_000 },
     Target { name: "request", run: world::request, seeds: world::requests, rounds: 400 },
 ];
 
