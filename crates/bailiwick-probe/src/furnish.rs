@@ -3,7 +3,7 @@
 //! Everything goes through the doors, with the canary owner's credential. What is there by a name that is not ours was
 //! made by a probe, and is taken away again: a canary does not grow.
 
-use bailiwick_types::ResourceKind;
+use bailiwick_http::Route;
 use serde_json::{Value, json};
 
 use crate::doors::{Ask, Doors};
@@ -38,20 +38,17 @@ impl Furnisher<'_> {
         self.secrets().await
     }
 
-    /// Mends what a request of this kind may have used up.
-    pub(crate) async fn mend(&mut self, kind: ResourceKind) -> Result<()> {
-        match kind {
-            ResourceKind::Tenant => {
-                self.members().await?;
-                self.rules().await?;
-                self.mounts().await
-            }
-            ResourceKind::Member | ResourceKind::Account | ResourceKind::Credential | ResourceKind::Binding => {
-                self.members().await
-            }
-            ResourceKind::Policy | ResourceKind::Invariant => self.rules().await,
-            ResourceKind::Mount | ResourceKind::Secret | ResourceKind::Folder => self.secrets().await,
-            _ => Ok(()),
+    /// Mends what a request of this route may have used up, or made.
+    pub(crate) async fn mend(&mut self, route: &Route) -> Result<()> {
+        let is_about = |nouns: &[&str]| nouns.iter().any(|noun| route.path.contains(noun));
+        if is_about(&["/members", "/accounts", "/bindings", "/whoami", "/auth/token"]) {
+            self.members().await
+        } else if is_about(&["/policies", "/invariants"]) {
+            self.rules().await
+        } else if is_about(&["/mounts", "/config"]) {
+            self.secrets().await
+        } else {
+            self.used_secrets().await
         }
     }
 
@@ -212,37 +209,43 @@ impl Furnisher<'_> {
         Ok(())
     }
 
-    /// The secrets, from their first version on.
+    /// All secrets, from their first version on.
     async fn secrets(&self) -> Result<()> {
         self.mounts().await?;
-        let (mount, only) = (names::MOUNT, self.tenant.only.as_str());
-        for mount in [mount, names::SECOND_MOUNT, only] {
-            for name in self.ask("GET", &format!("secrets/{mount}/?limit=1000"), Value::Null).await?["items"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(Value::as_str)
-                .filter(|name| !name.ends_with('/'))
-            {
-                self.delete(&format!("secret-metadata/{mount}/{name}")).await?;
-            }
+        let only = self.tenant.only.as_str();
+        for (mount, path) in [(names::SECOND_MOUNT, names::LIVE), (only, only), (only, names::LIVE)] {
+            self.sweep_secrets(mount, &[only]).await?;
+            self.anew(mount, path).await?;
         }
-        let places = [
-            (mount, names::LIVE),
-            (mount, names::DELETED),
-            (mount, names::OUTSIDE),
-            (mount, only),
-            (names::SECOND_MOUNT, names::LIVE),
-            (only, only),
-            (only, names::LIVE),
-        ];
-        for (mount, path) in places {
-            self.delete(&format!("secret-metadata/{mount}/{path}")).await?;
-            let value = json!({ "data": { "value": "first" } });
-            self.ask("PUT", &format!("secrets/{mount}/{path}"), value).await?;
-        }
+        self.anew(names::MOUNT, names::OUTSIDE).await?;
+        self.anew(names::MOUNT, only).await?;
+        self.used_secrets().await
+    }
+
+    /// Those that requests are about.
+    async fn used_secrets(&self) -> Result<()> {
+        let mount = names::MOUNT;
+        self.sweep_secrets(mount, &[names::OUTSIDE, &self.tenant.only]).await?;
+        self.anew(mount, names::LIVE).await?;
+        self.anew(mount, names::DELETED).await?;
         let deleted = format!("secret-delete/{mount}/{}", names::DELETED);
         self.ask("POST", &deleted, json!({ "versions": [1] })).await.map(|_| ())
+    }
+
+    /// Takes away what lies in a mount, outside of folders, and is none of `ours`.
+    async fn sweep_secrets(&self, mount: &str, ours: &[&str]) -> Result<()> {
+        let there = self.ask("GET", &format!("secrets/{mount}/?limit=1000"), Value::Null).await?;
+        let names = there["items"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        for name in names.filter(|name| !name.ends_with('/') && !ours.contains(name)) {
+            self.delete(&format!("secret-metadata/{mount}/{name}")).await?;
+        }
+        Ok(())
+    }
+
+    async fn anew(&self, mount: &str, path: &str) -> Result<()> {
+        self.delete(&format!("secret-metadata/{mount}/{path}")).await?;
+        let value = json!({ "data": { "value": "first" } });
+        self.ask("PUT", &format!("secrets/{mount}/{path}"), value).await.map(|_| ())
     }
 }
 

@@ -8,7 +8,7 @@ use bailiwick_http::Route;
 use bailiwick_types::api::isolation::{ProbeCounts, ProbeFinding, ProbeRound};
 use tokio::time::Instant;
 
-use crate::catalogue::{self, Row, Sides, aims};
+use crate::catalogue::{self, CatalogueError, Row, Sides, aims};
 use crate::doors::{Ask, Doors};
 use crate::furnish::Furnisher;
 use crate::holdings::{Key, Platform, Principal, Tenant};
@@ -49,6 +49,7 @@ pub struct Prober {
     app: Arc<App>,
     doors: Arc<dyn Doors>,
     config: ProberConfig,
+    rows: Vec<Row>,
 }
 
 /// The canaries, furnished.
@@ -68,34 +69,33 @@ impl House {
 
 impl Prober {
     /// A prober of the server with these doors.
-    pub fn new(app: Arc<App>, doors: Arc<dyn Doors>, config: ProberConfig) -> Self {
-        Self { app, doors, config }
+    ///
+    /// # Errors
+    /// [`CatalogueError`] if it is not known how to try every route.
+    pub fn new(app: Arc<App>, doors: Arc<dyn Doors>, config: ProberConfig) -> Result<Self, CatalogueError> {
+        let rows = catalogue::rows_of(doors.routes())?;
+        let tried = doors.routes().iter().filter(|route| !catalogue::is_open(route)).count();
+        app.isolation().begin(config.every, tried as u64);
+        Ok(Self { app, doors, config, rows })
     }
 
     /// Probes until it is dropped.
     pub async fn run(self) {
-        let rows = match catalogue::rows_of(self.doors.routes()) {
-            Ok(rows) => rows,
-            Err(error) => {
-                tracing::error!(%error, "isolation cannot be probed");
-                self.app.isolation().blind(error.to_string());
-                return;
-            }
-        };
-        let tried: Vec<(&Route, &Row)> =
-            self.doors.routes().iter().zip(&rows).filter(|(route, _)| !catalogue::is_open(route)).collect();
-        self.app.isolation().begin(self.config.every, tried.len() as u64);
         let mut house = None;
         let mut number = 0;
         loop {
             number += 1;
-            let mut is_hurried = false;
-            if self.config.every.is_none() {
+            let is_asked = self.config.every.is_none();
+            if is_asked {
                 self.app.isolation().hurried().await;
-                is_hurried = true;
             }
-            self.round(number, &tried, &mut house, &mut is_hurried).await;
+            self.round(number, &mut house, is_asked).await;
         }
+    }
+
+    /// Tries every route once, at once.
+    pub async fn round_now(&self) {
+        self.round(1, &mut None, true).await;
     }
 
     /// Waits for the turn of the next route.
@@ -107,12 +107,17 @@ impl Prober {
         }
     }
 
-    async fn round(&self, number: u64, tried: &[(&Route, &Row)], house: &mut Option<House>, is_hurried: &mut bool) {
+    /// The routes that take a credential, each with its row.
+    fn tried(&self) -> impl Iterator<Item = (&Route, &Row)> {
+        self.doors.routes().iter().zip(&self.rows).filter(|(route, _)| !catalogue::is_open(route))
+    }
+
+    async fn round(&self, number: u64, house: &mut Option<House>, mut is_hurried: bool) {
         let board = self.app.isolation();
         let started = self.app.now();
         let mut counts = ProbeCounts::default();
-        for (route, row) in tried {
-            self.pause(is_hurried).await;
+        for (route, row) in self.tried() {
+            self.pause(&mut is_hurried).await;
             loop {
                 match self.one_route(route, row, house).await {
                     Ok(tried) => {
@@ -131,7 +136,7 @@ impl Prober {
             }
         }
         if let Some(house) = house {
-            self.time(tried, house).await;
+            self.time(house).await;
         }
         let round = ProbeRound { number, started, finished: self.app.now(), counts };
         if let Err(error) = self.app.record_round(&round).await {
@@ -185,10 +190,12 @@ impl Prober {
                 platform: &house.platform,
             };
             let one = trial.run().await.map_err(told)?;
-            if let Some(kind) = one.used_up {
-                for tenant in &mut house.tenants {
+            // The actor of this way is the tenant of the same number.
+            for (at, tenant) in house.tenants.iter_mut().enumerate() {
+                let is_changed = if at == way { one.is_actor_changed } else { one.is_victim_changed };
+                if is_changed {
                     let mut furnisher = Furnisher { doors: self.doors.as_ref(), tenant };
-                    furnisher.mend(kind).await.map_err(|error| error.to_string())?;
+                    furnisher.mend(route).await.map_err(|error| error.to_string())?;
                 }
             }
             both.counts = both.counts.plus(one.counts);
@@ -228,10 +235,10 @@ impl Prober {
     }
 
     /// Times foreign against missing on the routes that look something up.
-    async fn time(&self, tried: &[(&Route, &Row)], house: &House) {
+    async fn time(&self, house: &House) {
         let [(actor, victim), _] = house.both_ways();
         let sides = Sides { own: actor, other: victim, platform: &house.platform };
-        for (route, row) in tried.iter().filter(|(route, _)| TIMED.contains(&route.name().as_str())) {
+        for (route, row) in self.tried().filter(|(route, _)| TIMED.contains(&route.name().as_str())) {
             let all = aims(route, row, &sides);
             let pair = all.iter().find_map(|foreign| {
                 Some((foreign, all.iter().find(|missing| catalogue::is_counterpart(foreign, missing))?))

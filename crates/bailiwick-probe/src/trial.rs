@@ -31,8 +31,10 @@ pub(crate) struct Trial<'a> {
 pub(crate) struct Outcome {
     pub(crate) counts: ProbeCounts,
     pub(crate) findings: Vec<ProbeFinding>,
-    /// What one of the two canaries may have lost or gained.
-    pub(crate) used_up: Option<ResourceKind>,
+    /// Whether the actor may have gained something.
+    pub(crate) is_actor_changed: bool,
+    /// Whether the victim, by its own rightful request, may have lost or gained something.
+    pub(crate) is_victim_changed: bool,
 }
 
 /// A foreign thing, and one that is not there.
@@ -130,9 +132,7 @@ impl Trial<'_> {
     async fn compare(&self, pair: &Pair, caller: &Caller, outcome: &mut Outcome) -> bool {
         let foreign = self.ask(&pair.foreign, &caller.credential).await;
         let is_success = (200..400).contains(&foreign.status);
-        if is_success && catalogue::is_write(self.route) {
-            outcome.used_up = self.kind();
-        }
+        outcome.is_actor_changed |= is_success && catalogue::is_write(self.route);
         if is_success && !pair.is_elsewhere && catalogue::is_write(self.route) {
             // With a name that the other one uses too. There is nothing foreign in that.
             return false;
@@ -229,9 +229,7 @@ impl Trial<'_> {
             return;
         };
         let seen = self.doors.answer(Ask::of(self.route, self.row, &own, credential, &sides)).await;
-        if catalogue::is_write(self.route) {
-            outcome.used_up = self.kind();
-        }
+        outcome.is_victim_changed |= catalogue::is_write(self.route);
         if (200..300).contains(&seen.status) {
             outcome.counts.controls += 1;
         } else {

@@ -101,7 +101,7 @@ async fn serve_until_stopped(
 ) -> Result<(), Fail> {
     let worker = tokio::spawn(work(Arc::clone(server.app())));
     let prober = Prober::new(Arc::clone(server.app()), Arc::new(Arc::clone(&server)), probes);
-    let prober = tokio::spawn(prober.run());
+    let prober = tokio::spawn(prober.map_err(|error| fault("routes", error))?.run());
     let operations = match operations {
         None => None,
         Some(listener) => {

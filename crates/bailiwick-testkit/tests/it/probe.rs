@@ -83,24 +83,12 @@ impl Doors for Watched {
     }
 }
 
-/// A whole round, asked for by an operator.
+/// A whole round, and what an operator sees of it.
 fn a_round(world: &World, is_leaky: bool, timed_pairs: usize) -> IsolationStatus {
-    world.send(&world.platform.admin, "POST", "/api/v1/platform/isolation:probe", &Value::Null).expect(200);
     let (server, clock) = (Arc::clone(world.server()), Arc::clone(&world.clock));
     let doors = Arc::new(Watched { server, clock, is_leaky, owners: Mutex::default() });
-    let prober = Prober::new(Arc::clone(world.app()), doors, ProberConfig { every: None, timed_pairs });
-    let began = bailiwick_types::Clock::now(world.clock.as_ref());
-    world.block_on(async {
-        let is_done = async {
-            while world.app().isolation().status().last.is_none_or(|last| last.started < began) {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::select! {
-            () = prober.run() => {}
-            () = is_done => {}
-        }
-    });
+    let prober = Prober::new(Arc::clone(world.app()), doors, ProberConfig { every: None, timed_pairs }).unwrap();
+    world.block_on(prober.round_now());
     let shown = world.get(&world.platform.admin, "/api/v1/platform/isolation").expect(200);
     serde_json::from_value(shown).unwrap()
 }
@@ -167,7 +155,6 @@ fn a_server_that_leaks_is_found_out_until_it_leaks_no_more() {
     let (_, metrics) = ask("/metrics");
     assert!(metrics.contains("bailiwick_isolation_state{state=\"broken\"} 1\n"), "{metrics}");
 
-    world.advance(Duration::from_secs(1));
     let status = a_round(&world, false, 0);
     assert_eq!((status.state, status.last.unwrap().counts.findings), (IsolationState::Holds, 0));
     assert_eq!(ask("/readyz"), (200, "ready\n".to_owned()));
