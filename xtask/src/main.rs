@@ -14,6 +14,7 @@ mod documents;
 mod failure;
 mod generated;
 mod http;
+mod mutants;
 mod server;
 mod setup;
 mod shell;
@@ -40,6 +41,8 @@ enum Task {
     Test(test::Options),
     /// Runs random histories with and without one of their tenants, for as long as you like
     Sim(sim::Options),
+    /// Puts small faults into the crates that isolation rests on, and tells which of them no test notices
+    Mutants(mutants::Options),
     /// Measures Bailiwick and a real OpenBao side by side
     #[cfg(target_os = "linux")]
     Bench(bench::Options),
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Task::Setup => setup::setup().map(drop),
         Task::Test(options) => test::test(&options),
         Task::Sim(options) => sim::sim(&options),
+        Task::Mutants(options) => mutants::mutants(&options),
         #[cfg(target_os = "linux")]
         Task::Bench(options) => bench::bench(&options),
         Task::Openapi(options) => generated::openapi(&options),
