@@ -61,3 +61,21 @@ impl CompiledPolicy {
         self.statements().iter().map(|statement| &statement.policy)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compile::{Layer, compile_policy};
+
+    #[test]
+    fn a_prover_sees_every_statement_that_decides() {
+        let shipped: Vec<_> = shipped_statements().map(|policy| policy.id().to_string()).collect();
+        assert_eq!(shipped, ["isolation", "self-service"]);
+        let text = "permit(principal, action, resource); forbid(principal is Agent, action, resource);";
+        let policy = compile_policy(Layer::Tenant, &"p".parse().unwrap(), text).unwrap();
+        let seen: Vec<_> = policy.cedar_statements().map(|policy| policy.id().to_string()).collect();
+        assert_eq!(seen, ["policy:p#1", "policy:p#2"]);
+        let actions = cedar_schema().actions().count();
+        assert_eq!(actions, bailiwick_types::Action::ALL.len() + 4, "the actions and their four groups");
+    }
+}

@@ -198,3 +198,34 @@ impl Verified {
         OperatorScope::after(self, epoch, request)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What [`authenticate`] never makes: scopes are a fence of their own.
+    #[test]
+    fn neither_scope_takes_a_principal_that_is_half_of_its_plane() {
+        let request = RequestId::from_bytes([9; 16]);
+        let tenant = TenantId::from_bytes([7; 16]);
+        let verified = |tenant, kind| Verified {
+            principal: Arc::new(PrincipalFacts {
+                tenant,
+                kind,
+                id: "someone".to_owned(),
+                name: "someone".to_owned(),
+                is_disabled: false,
+                expires: None,
+                labels: Vec::new(),
+                roles: Vec::new(),
+            }),
+            credential: CredentialId::from_bytes([7; 16]),
+            at: Timestamp::from_unix_ms(0),
+            source: None,
+        };
+        for (tenant, kind) in [(tenant, PrincipalKind::Operator), (TenantId::PLATFORM, PrincipalKind::Member)] {
+            assert_eq!(verified(tenant, kind).into_tenant_scope(1, request).unwrap_err(), WrongPlane);
+            assert_eq!(verified(tenant, kind).into_operator_scope(1, request).unwrap_err(), WrongPlane);
+        }
+    }
+}

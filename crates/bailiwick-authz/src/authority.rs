@@ -134,6 +134,13 @@ struct Remembered {
     decision: Arc<Decision>,
 }
 
+impl Remembered {
+    /// Whether this is the very question. The hash that it was found by does not say so.
+    fn answers(&self, serial: u64, action: Action, tenant: TenantId, resource: &Resource) -> bool {
+        self.serial == serial && self.action == action && self.tenant == tenant && self.resource == *resource
+    }
+}
+
 impl Authority {
     /// The shipped policies with these guardrails and these policies of one tenant.
     pub fn new(guardrails: &[Arc<CompiledPolicy>], policies: &[Arc<CompiledPolicy>]) -> Self {
@@ -204,12 +211,7 @@ impl Authority {
             tenant,
             (resource.kind, &resource.id, &resource.parents, &resource.tags),
         ));
-        let is_same = |entry: &Arc<Remembered>| {
-            entry.serial == known.serial
-                && entry.action == action
-                && entry.tenant == tenant
-                && entry.resource == *resource
-        };
+        let is_same = |entry: &Arc<Remembered>| entry.answers(known.serial, action, tenant, resource);
         if let Some(entry) = self.decisions.find(&key, is_same) {
             return entry.decision.clone();
         }
@@ -409,4 +411,30 @@ fn evaluate(known: &Known, resource: &Subject, action: Action, slice: &Slice, co
         determining.clear();
     }
     Decision { allowed, determining, errors }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_remembered_decision_answers_the_very_same_question_and_no_other() {
+        let [one, other] = [[1; 16], [2; 16]].map(TenantId::from_bytes);
+        let secret = Resource::plain(ResourceKind::Secret, "secret/app/db");
+        let entry = Remembered {
+            serial: 7,
+            action: Action::SecretReveal,
+            tenant: one,
+            resource: secret.clone(),
+            decision: Arc::new(Decision { allowed: true, determining: Vec::new(), errors: Vec::new() }),
+        };
+        // As if all of these had one hash.
+        assert!(entry.answers(7, Action::SecretReveal, one, &secret));
+        assert!(!entry.answers(8, Action::SecretReveal, one, &secret));
+        assert!(!entry.answers(7, Action::SecretPurge, one, &secret));
+        assert!(!entry.answers(7, Action::SecretReveal, other, &secret));
+        assert!(!entry.answers(7, Action::SecretReveal, one, &Resource::plain(ResourceKind::Secret, "secret/app/d")));
+        let tagged = Resource { tags: vec![("team".to_owned(), "a".to_owned())], ..secret };
+        assert!(!entry.answers(7, Action::SecretReveal, one, &tagged));
+    }
 }

@@ -55,4 +55,13 @@ mod tests {
         assert_eq!(cache.find(&0, |_| true), None);
         assert_eq!(cache.find(&9, |_| false), None);
     }
+
+    #[test]
+    fn a_cache_forgets_nothing_before_it_is_full_nor_for_what_it_has_already() {
+        let cache = Cache::new(3);
+        for n in [0, 1, 2, 1] {
+            cache.insert(n, n);
+        }
+        assert_eq!([0, 1, 2].map(|n| cache.find(&n, |_| true)), [Some(0), Some(1), Some(2)]);
+    }
 }

@@ -273,6 +273,14 @@ mod tests {
     }
 
     #[test]
+    fn a_role_is_found_by_its_own_name_only() {
+        for expected in ROLES {
+            assert_eq!(role(expected.name), Some(expected));
+        }
+        assert_eq!(role("isolation"), None);
+    }
+
+    #[test]
     fn everything_that_ships_validates_strictly_and_without_a_warning() {
         let mut set = PolicySet::new();
         for role in ROLES {

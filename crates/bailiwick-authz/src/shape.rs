@@ -245,6 +245,43 @@ mod tests {
     }
 
     #[test]
+    fn the_measure_of_a_text_is_exact() {
+        for (text, depth) in [
+            ("a", 0),
+            ("a.b", 1),
+            ("a_in.b", 1),
+            ("a has b", 1),
+            ("a hash b", 0),
+            ("a == b", 1),
+            ("a <= b != c >= d", 3),
+            ("a < b", 1),
+            ("a / b.c", 2),
+            ("a & b | c", 0),
+            ("a && b", 1),
+            ("a.b && c.d.e", 3),
+            ("a.b.c || d", 3),
+            ("a && b.c, d.e", 2),
+            ("\"a.b\\\".c\" in d", 1),
+            ("a // .b.c\n.d", 1),
+            ("(a)", 2),
+            ("((a))", 4),
+            ("[a.b, c]", 3),
+            ("f(a, b.c).d", 4),
+            ("(a && b) && (c.d)", 4),
+            ("a && (b && c.d, e)", 5),
+            ("if a then b.c else d", 2),
+            ("permit(a, b, c) when { d };", 3),
+            ("permit(a, b, c); permit(a, b, c.d);", 3),
+        ] {
+            assert_eq!(measure(text), Ok(depth), "{text}");
+        }
+        check(&format!("a{}", "&&b".repeat(DEPTH_MAX)), Ok(()));
+        check(&format!("a{}", "&&b".repeat(DEPTH_MAX + 1)), Err(Misshapen::Deep));
+        assert_eq!(measure("ab (c"), Err((3, Misshapen::Unclosed)));
+        assert_eq!(measure("ab (c]"), Err((5, Misshapen::Unopened)));
+    }
+
+    #[test]
     fn conditionals_are_counted_inside_each_other_however_they_are_written() {
         let within = CONDITIONALS_MAX;
         for (before, after) in [("if a then ", " else b"), ("if a then b else ", ""), ("if ", " then a else b")] {

@@ -337,6 +337,10 @@ fn mistakes_are_shown_where_they_are_with_a_hint() {
     assert_eq!(problems.len(), 1);
     assert_eq!((problems[0].line, problems[0].column), (2, 3));
     assert!(problems[0].message.contains("may only forbid") && problems[0].hint.is_some());
+    // The same statement twice is two mistakes, each in its own place.
+    let text = "permit(principal, action, resource);\n  permit(principal, action, resource);";
+    let problems = compile_policy(Layer::Guardrail, &name("g"), text).unwrap_err();
+    assert_eq!(problems.iter().map(|problem| (problem.line, problem.column)).collect::<Vec<_>>(), [(1, 1), (2, 3)]);
 }
 
 #[test]
@@ -387,14 +391,26 @@ fn explanations_count_what_was_considered() {
     let others = (0..50).map(|n| {
         policy_named(&format!("n{n}"), &format!("permit(principal, action, resource == Secret::\"secret/{n}\");"))
     });
-    let policies: Vec<_> = others.chain([policy(EVERYTHING)]).collect();
+    // Each does not fit in one thing only.
+    let near = [
+        r#"permit(principal is Agent, action == Action::"secret:purge", resource is Secret in Mount::"secret");"#
+            .to_owned(),
+        format!("permit(principal is Member in Tenant::\"{ACME}\", action, resource is Secret);"),
+        format!("permit(principal is Agent in Tenant::\"{ZETA}\", action, resource is Secret);"),
+        r#"permit(principal, action == Action::"secret:reveal", resource is Folder in Mount::"secret");"#.to_owned(),
+        r#"permit(principal, action == Action::"secret:reveal", resource is Secret in Mount::"other");"#.to_owned(),
+        r#"permit(principal, action in [Action::"read"], resource);"#.to_owned(),
+    ];
+    let near = near.iter().enumerate().map(|(n, text)| policy_named(&format!("near{n}"), text));
+    let policies: Vec<_> = others.chain(near).chain([policy(EVERYTHING)]).collect();
     let authority = Authority::new(&[], &policies);
     let mut agent = principal(ACME, PrincipalKind::Agent);
-    agent.roles = vec![link("viewer", ResourceKind::Mount, "other")];
+    agent.roles =
+        vec![link("viewer", ResourceKind::Mount, "other"), link("secret-reader", ResourceKind::Mount, "secret")];
     let secret = thing(ResourceKind::Secret, ACME);
     let explanation =
         authority.decide_full(&agent, Action::SecretReveal, &secret, home(ResourceKind::Secret, ACME), &context());
     assert!(explanation.decision.allowed);
-    assert_eq!(explanation.candidates, 2, "isolation and the one that permits");
-    assert_eq!(explanation.total, 2 + 51 + 1);
+    assert_eq!(explanation.candidates, 3, "isolation, the one that permits, the role that permits");
+    assert_eq!(explanation.total, 2 + 50 + 6 + 1 + 2);
 }
