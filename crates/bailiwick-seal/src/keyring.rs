@@ -296,3 +296,28 @@ impl<T> Versions<T> {
         }));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wrapped::DataKey;
+
+    #[test]
+    fn versions_that_do_not_grow_make_no_keyring() {
+        let key = [7; 32];
+        let build = |versions: &[u32]| {
+            let line = |version| DataKey {
+                purpose: Purpose::Records,
+                version,
+                created: Timestamp::from_unix_ms(0),
+                key: &key,
+            };
+            let lines: Vec<_> = versions.iter().copied().map(line).collect();
+            Versions::build(&lines, Purpose::Records, |_| Ok(())).map(|keys| (keys.current.version, keys.older.len()))
+        };
+        assert_eq!(build(&[1, 2, 5]), Ok((5, 2)));
+        for versions in [&[][..], &[1, 1], &[2, 1], &[1, 3, 2]] {
+            assert_eq!(build(versions), Err(SealError::Damaged("data keys")), "{versions:?}");
+        }
+    }
+}

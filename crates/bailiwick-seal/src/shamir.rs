@@ -243,3 +243,33 @@ impl TryRng for Dealer<'_> {
 }
 
 impl TryCryptoRng for Dealer<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Counts up, so that every byte of a word shows where it came from.
+    struct Counting(std::sync::Mutex<u8>);
+
+    impl Random for Counting {
+        fn fill(&self, out: &mut [u8]) {
+            let mut next = self.0.lock().unwrap();
+            for byte in out {
+                *next += 1;
+                *byte = *next;
+            }
+        }
+    }
+
+    /// Coefficients that were not random would be shares that tell the key.
+    #[test]
+    fn whatever_the_dealer_deals_comes_from_the_injected_randomness() {
+        let random = Counting(std::sync::Mutex::new(0));
+        let mut dealer = Dealer(&random);
+        assert_eq!(dealer.try_next_u32(), Ok(0x0403_0201));
+        assert_eq!(dealer.try_next_u64(), Ok(0x0c0b_0a09_0807_0605));
+        let mut bytes = [0; 3];
+        assert_eq!(dealer.try_fill_bytes(&mut bytes), Ok(()));
+        assert_eq!(bytes, [13, 14, 15]);
+    }
+}

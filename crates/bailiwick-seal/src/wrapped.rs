@@ -334,3 +334,40 @@ impl<'de> Deserialize<'de> for KeyringRecord {
         Self::from_bytes(&bytes).map_err(serde::de::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::SystemRandom;
+
+    /// The tenant key is bound already, and the list to the tenant key; this is the second fence.
+    #[test]
+    fn a_list_of_keys_opens_in_its_own_place_only_even_under_the_very_same_tenant_key() {
+        let owner = Owner { installation: InstallationId::from_bytes([7; 16]), tenant: TenantId::from_bytes([1; 16]) };
+        let mut keys = KeyList::empty();
+        keys.add(Purpose::Records, Timestamp::from_unix_ms(0), &SystemRandom).unwrap();
+        let sealed = seal_list(&[5; 32], owner, 1, &keys, &SystemRandom).unwrap();
+        let open = |owner, version| list_key(&[5; 32]).unwrap().open(&list_data(owner, version), &sealed);
+        assert_eq!(open(owner, 1).unwrap(), keys.0);
+        for (elsewhere, version) in [
+            (Owner { tenant: TenantId::from_bytes([2; 16]), ..owner }, 1),
+            (Owner { installation: InstallationId::from_bytes([8; 16]), ..owner }, 1),
+            (owner, 2),
+        ] {
+            assert_eq!(open(elsewhere, version).unwrap_err(), SealError::Open);
+        }
+    }
+
+    /// A vector that grows by itself leaves its old contents behind; it would also grow by more than it needs.
+    #[test]
+    fn a_list_of_keys_is_moved_by_hand_when_it_grows() {
+        let now = Timestamp::from_unix_ms(0);
+        let mut keys = KeyList::empty();
+        for count in 1..=20 {
+            keys.add(Purpose::Records, now, &SystemRandom).unwrap();
+            assert_eq!(keys.lines().unwrap().len(), count);
+            let at_first = Purpose::ALL.len() * LINE_BYTES;
+            assert_eq!(keys.0.capacity(), keys.0.len().max(at_first), "{count} keys");
+        }
+    }
+}

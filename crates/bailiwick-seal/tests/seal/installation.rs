@@ -1,7 +1,7 @@
 //! The installation record notices a wrong root key and any change to itself.
 
 use bailiwick_ledger::note::NoteSigner as _;
-use bailiwick_seal::{InstallationRecord, Keyring, PassphraseParams, Provider, SealError};
+use bailiwick_seal::{InstallationRecord, Keyring, PassphraseParams, Provider, SealError, SharesError};
 use bailiwick_types::{ErrorClass, InstallationId};
 
 use crate::support::{NOW, Seeded, installation, root, tenant};
@@ -29,7 +29,22 @@ fn a_record_round_trips_and_knows_its_root_key() {
         assert_eq!(read.verify(&root(1)), Ok(()));
         assert_eq!(read.verify(&root(2)), Err(SealError::WrongRootKey));
     }
-    assert_eq!(SealError::WrongRootKey.class(), ErrorClass::Invalid);
+}
+
+#[test]
+fn what_a_person_can_put_right_is_no_fault() {
+    for (error, class) in [
+        (SealError::WrongRootKey, ErrorClass::Invalid),
+        (SealError::Shares(SharesError::Forged), ErrorClass::Invalid),
+        (SealError::Passphrase("short"), ErrorClass::Invalid),
+        (SealError::RotationUnderWay, ErrorClass::Conflict),
+        (SealError::Full, ErrorClass::Limited),
+        (SealError::Open, ErrorClass::Fault),
+        (SealError::ForeignContext, ErrorClass::Fault),
+        (SealError::UnknownKeyVersion(1), ErrorClass::Fault),
+    ] {
+        assert_eq!(error.class(), class, "{error}");
+    }
 }
 
 #[test]

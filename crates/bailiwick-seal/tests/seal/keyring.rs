@@ -163,6 +163,9 @@ fn a_keyring_has_a_limit() {
     // Still readable at its largest.
     let again = KeyringRecord::from_bytes(&record.to_bytes()).unwrap();
     assert_eq!(open(&again).unwrap().describe().len(), 257);
+    // And nothing larger is even looked at.
+    let longer = [&record.to_bytes()[..], &[0]].concat();
+    assert_eq!(KeyringRecord::from_bytes(&longer).unwrap_err(), SealError::Damaged("keyring record"));
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use bailiwick_ledger::note::NoteSigner as _;
-use bailiwick_seal::{InstallationRecord, PassphraseParams, Provider, RootKey, SealError};
-use bailiwick_types::Secret;
+use bailiwick_seal::{InstallationRecord, PassphraseParams, Provider, RootKey, SealError, SystemRandom};
+use bailiwick_types::{Random as _, Secret};
 
 use crate::support::{NOW, Seeded, installation, root};
 
@@ -20,6 +20,18 @@ fn same(a: &RootKey, b: &RootKey) -> bool {
 fn a_generated_key_is_new_every_time() {
     let random = Seeded::new(1);
     assert!(!same(&RootKey::generate(&random), &RootKey::generate(&random)));
+}
+
+#[test]
+fn the_systems_randomness_fills_everything_and_never_twice_the_same() {
+    let [one, two] = [(), ()].map(|()| {
+        let mut bytes = [0; 64];
+        SystemRandom.fill(&mut bytes);
+        bytes
+    });
+    assert_ne!(one, two);
+    // Sixteen zeros in a row come once in 2^128 times.
+    assert!(one.chunks(16).chain(two.chunks(16)).all(|chunk| *chunk != [0; 16]));
 }
 
 #[test]
@@ -96,6 +108,14 @@ fn a_key_file_with_anything_else_in_it_is_refused_and_not_shown() {
     assert_eq!(RootKey::read_file(folder.path().join("absent")).unwrap_err().kind(), ErrorKind::NotFound);
 }
 
+/// The process's own memory: a regular file of mode 0600, of which the first page cannot be read.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_key_file_that_cannot_be_read_is_an_error_and_not_tried_for_ever() {
+    let error = RootKey::read_file("/proc/self/mem").unwrap_err();
+    assert!(!matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::InvalidData), "{error}");
+}
+
 fn cheap() -> PassphraseParams {
     PassphraseParams {
         salt: [9; 16],
@@ -125,6 +145,8 @@ fn a_wrong_passphrase_is_noticed() {
 #[test]
 fn a_short_passphrase_and_parameters_out_of_bounds_are_refused() {
     assert!(matches!(from("too short", &cheap()), Err(SealError::Passphrase(_))));
+    assert!(matches!(from("eleven byte", &cheap()), Err(SealError::Passphrase(_))));
+    assert!(from("twelve bytes", &cheap()).is_ok());
     let bad = [
         PassphraseParams { m_cost_kib: PassphraseParams::M_COST_KIB_MIN - 1, ..cheap() },
         PassphraseParams { m_cost_kib: u32::MAX, ..cheap() },
