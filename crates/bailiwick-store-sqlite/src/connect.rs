@@ -144,6 +144,23 @@ mod tests {
     }
 
     #[test]
+    fn every_connection_waits_for_its_turn_and_distrusts_the_file() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let path = directory.path().join("bailiwick.db");
+        let _place = Place::take(&path).unwrap();
+        for open in [writer, reader] {
+            let conn = open(&path, &Options::default()).unwrap();
+            let pragma =
+                |name: &str| -> i64 { conn.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0)).unwrap() };
+            assert_eq!(pragma("busy_timeout"), 5_000);
+            assert_eq!(pragma("cell_size_check"), 1);
+            assert_eq!(pragma("trusted_schema"), 0);
+            assert_eq!(pragma("temp_store"), 2, "in memory: nothing is spilled into files elsewhere");
+            assert!(conn.db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE).unwrap());
+        }
+    }
+
+    #[test]
     fn a_reader_cannot_write() {
         let directory = tempfile::TempDir::new().unwrap();
         let path = directory.path().join("bailiwick.db");

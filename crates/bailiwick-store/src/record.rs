@@ -178,5 +178,8 @@ mod tests {
         assert_eq!(counts.of(Space::Member), 0);
         assert_eq!(Counts::from_bytes(&[99, 1]), None);
         assert_eq!(Counts::from_bytes(&[8, 0x80]), None);
+        counts.add(Space::Member);
+        counts.clear();
+        assert_eq!(counts, Counts::default());
     }
 }
