@@ -268,6 +268,16 @@ mod tests {
     }
 
     #[test]
+    fn only_what_every_request_is_in_selects_nothing() {
+        assert!(is_broad(&tenant_uid(TENANT)) && is_broad(&platform_uid()));
+        for kind in
+            ResourceKind::ALL.iter().filter(|kind| !matches!(kind, ResourceKind::Tenant | ResourceKind::Platform))
+        {
+            assert!(!is_broad(&resource_uid(*kind, "some")), "{kind:?}");
+        }
+    }
+
+    #[test]
     fn a_moment_that_cedar_cannot_write_is_no_context() {
         let at = |ms| RequestContext { now: Timestamp::from_unix_ms(ms), source: None, door: "api" };
         assert!(context(&at(i64::MIN), Reads::ALL).is_none());

@@ -78,3 +78,17 @@ pub struct RoleLink {
     /// `(Platform, "platform")`.
     pub on: (ResourceKind, String),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_has_one_name_wherever_it_is_written() {
+        let names = PrincipalKind::ALL.iter().map(|kind| kind.as_str()).collect::<Vec<_>>();
+        assert_eq!(names, ["member", "service", "agent", "operator"]);
+        for kind in PrincipalKind::ALL {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
+        }
+    }
+}

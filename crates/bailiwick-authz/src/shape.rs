@@ -127,11 +127,16 @@ pub(crate) fn measure(text: &str) -> Result<usize, (usize, Misshapen)> {
 /// Runs `evaluate` on a stack that holds an expression of this depth, whatever is left of the caller's: whether a policy
 /// fails must not depend on who calls.
 pub(crate) fn with_room_for<T>(depth: usize, evaluate: impl FnOnce() -> T) -> T {
-    // What the evaluator was seen to take per level, with room to spare. Unoptimised frames are much larger.
-    const LEVEL_BYTES: usize = if cfg!(debug_assertions) { 65_536 } else { 8_192 };
-    // The scope around the condition, and what the evaluator itself wants to have left.
-    let bytes = (depth + 8) * LEVEL_BYTES + 262_144;
+    let bytes = room_for(depth);
     stacker::maybe_grow(bytes, bytes, evaluate)
+}
+
+/// What the evaluator was seen to take per level, with room to spare. Unoptimised frames are much larger.
+const LEVEL_BYTES: usize = if cfg!(debug_assertions) { 65_536 } else { 8_192 };
+
+fn room_for(depth: usize) -> usize {
+    // The scope around the condition, and what the evaluator itself wants to have left.
+    (depth + 8) * LEVEL_BYTES + 262_144
 }
 
 enum Token {
@@ -270,6 +275,7 @@ mod tests {
             ("(a && b) && (c.d)", 4),
             ("a && (b && c.d, e)", 5),
             ("if a then b.c else d", 2),
+            ("a.b.c when d.e.f", 3),
             ("permit(a, b, c) when { d };", 3),
             ("permit(a, b, c); permit(a, b, c.d);", 3),
         ] {
@@ -279,6 +285,14 @@ mod tests {
         check(&format!("a{}", "&&b".repeat(DEPTH_MAX + 1)), Err(Misshapen::Deep));
         assert_eq!(measure("ab (c"), Err((3, Misshapen::Unclosed)));
         assert_eq!(measure("ab (c]"), Err((5, Misshapen::Unopened)));
+    }
+
+    #[test]
+    fn every_level_has_its_room_and_so_has_what_is_around_them() {
+        assert!(room_for(0) >= 8 * LEVEL_BYTES + 262_144);
+        for depth in 0..DEPTH_MAX {
+            assert_eq!(room_for(depth + 1) - room_for(depth), LEVEL_BYTES);
+        }
     }
 
     #[test]

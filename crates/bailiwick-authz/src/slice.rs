@@ -152,3 +152,29 @@ impl Index {
         found
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compile::{Layer, compile_policy};
+
+    /// Which requests find it does not depend on this; how many statements each request looks at does.
+    #[test]
+    fn a_statement_is_filed_under_the_most_telling_part_of_its_scope() {
+        let places = |scope: &str| {
+            let policy = compile_policy(Layer::Tenant, &"p".parse().unwrap(), &format!("permit({scope});")).unwrap();
+            let mut index = Index::default();
+            index.insert(0, &policy.statements()[0].scope);
+            let Index { by_principal, by_resource, by_action, others } = index;
+            [by_principal.len(), by_resource.len(), by_action.len(), others.len()]
+        };
+        assert_eq!(places(r#"principal == Agent::"a", action, resource == Secret::"s/a""#), [1, 0, 0, 0]);
+        assert_eq!(places(r#"principal in Tenant::"t", action, resource in Folder::"s/a""#), [0, 1, 0, 0]);
+        let two = r#"action in [Action::"secret:reveal", Action::"secret:write"]"#;
+        assert_eq!(
+            places(&format!(r#"principal in Platform::"platform", {two}, resource in Tenant::"t""#)),
+            [0, 0, 2, 0]
+        );
+        assert_eq!(places(r#"principal is Agent, action, resource is Secret in Tenant::"t""#), [0, 0, 0, 1]);
+    }
+}

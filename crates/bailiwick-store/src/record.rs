@@ -173,9 +173,14 @@ mod tests {
             counts.add(Space::Secret);
         }
         counts.add(Space::Member);
+        assert_eq!((counts.of(Space::Secret), counts.of(Space::Member), counts.of(Space::Policy)), (300, 1, 0));
+        assert_eq!(counts.to_bytes(), [1, 1, 8, 0xac, 0x02], "the number of a space, then seven bits at a time");
         assert_eq!(Counts::from_bytes(&counts.to_bytes()), Some(counts.clone()));
+        counts.remove(Space::Secret);
         counts.remove(Space::Member);
-        assert_eq!(counts.of(Space::Member), 0);
+        counts.remove(Space::Member);
+        assert_eq!((counts.of(Space::Secret), counts.of(Space::Member)), (299, 0));
+        assert_eq!(counts.to_bytes(), [8, 0xab, 0x02], "a space without records is not mentioned");
         assert_eq!(Counts::from_bytes(&[99, 1]), None);
         assert_eq!(Counts::from_bytes(&[8, 0x80]), None);
         counts.add(Space::Member);
