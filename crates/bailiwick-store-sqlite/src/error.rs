@@ -128,3 +128,51 @@ pub(crate) fn of_read(error: &rusqlite::Error) -> StoreError {
     };
     if is_damage { StoreError::Damaged(error.to_string()) } else { StoreError::Unavailable(error.to_string()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::ffi;
+
+    fn failure(code: i32) -> rusqlite::Error {
+        rusqlite::Error::SqliteFailure(ffi::Error::new(code), None)
+    }
+
+    fn is_engine(fault: &Fault) -> bool {
+        matches!(fault, Fault::Engine(_)) && matches!(fault.answer(), CommitError::Unavailable(_))
+    }
+
+    #[test]
+    fn whatever_may_have_gone_wrong_in_the_file_is_the_engines_fault() {
+        for code in [
+            ffi::SQLITE_IOERR,
+            ffi::SQLITE_IOERR_FSYNC,
+            ffi::SQLITE_CANTOPEN,
+            ffi::SQLITE_BUSY,
+            ffi::SQLITE_LOCKED,
+            ffi::SQLITE_PROTOCOL,
+            ffi::SQLITE_INTERNAL,
+            ffi::SQLITE_NOMEM,
+            ffi::SQLITE_PERM,
+            ffi::SQLITE_READONLY,
+            ffi::SQLITE_MISUSE,
+        ] {
+            assert!(is_engine(&Fault::of_statement(failure(code))), "{code}");
+            assert!(is_engine(&Fault::of_commit(failure(code))), "{code}");
+        }
+        for code in [ffi::SQLITE_FULL, ffi::SQLITE_CONSTRAINT, ffi::SQLITE_TOOBIG, ffi::SQLITE_CORRUPT] {
+            assert!(matches!(Fault::of_statement(failure(code)), Fault::Data(_)), "{code}");
+            assert_eq!(matches!(Fault::of_commit(failure(code)), Fault::Data(_)), code == ffi::SQLITE_FULL, "{code}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_what_was_written_is_damage() {
+        let damage = |error: &rusqlite::Error| matches!(of_read(error), StoreError::Damaged(_));
+        for code in [ffi::SQLITE_CORRUPT, ffi::SQLITE_NOTADB, ffi::SQLITE_CONSTRAINT] {
+            assert!(damage(&failure(code)), "{code}");
+        }
+        assert!(damage(&rusqlite::Error::IntegralValueOutOfRange(0, 7)));
+        assert!(!damage(&failure(ffi::SQLITE_IOERR)) && !damage(&failure(ffi::SQLITE_FULL)));
+    }
+}
