@@ -62,11 +62,13 @@ pub(crate) fn mutants(options: &Options) -> Outcome {
     Err(Failure::new(format!("no test notices these, and {REASONS} does not say why:\n{}", bare.join("\n"))))
 }
 
-/// Whether the page speaks of a mutant; `FILE:LINE:COLUMN: WHAT` is told by `WHAT`, as lines move.
+/// Whether a row of the page speaks of a mutant; `FILE:LINE:COLUMN: WHAT` is told by `FILE` and `WHAT`, as lines move.
 fn is_explained(mutant: &str, reasons: &str) -> bool {
-    let what = mutant.splitn(2, ": ").nth(1).unwrap_or(mutant);
+    let Some((place, what)) = mutant.split_once(": ") else { return false };
+    let file = place.split(':').next().unwrap_or(place).trim_start_matches("crates/bailiwick-").replace("/src/", "/");
     // In a table `|` is written with a backslash.
-    reasons.contains(&format!("`{}`", what.replace('|', "\\|")))
+    let (file, what) = (format!("`{file}`"), format!("`{}`", what.replace('|', "\\|")));
+    reasons.lines().any(|row| row.contains(&what) && row.contains(&file))
 }
 
 fn tool(home: &Path) -> Outcome<PathBuf> {
@@ -90,10 +92,12 @@ mod tests {
 
     #[test]
     fn a_reason_is_found_by_what_was_changed_wherever_the_line_is_now() {
-        let page = "| `replace < with <= in grow` | … |\n| `replace && with \\|\\| in both` | … |";
-        assert!(is_explained("crates/a/src/b.rs:7:3: replace < with <= in grow", page));
-        assert!(is_explained("crates/a/src/b.rs:9:1: replace && with || in both", page));
-        assert!(!is_explained("crates/a/src/b.rs:7:3: replace < with <= in shrink", page));
-        assert!(!is_explained("crates/a/src/b.rs:7:3: replace < with <=", page));
+        let page =
+            "| `replace < with <= in grow` | `a/b.rs` | … |\n| `replace && with \\|\\| in both` | `a/b.rs` | … |";
+        assert!(is_explained("crates/bailiwick-a/src/b.rs:7:3: replace < with <= in grow", page));
+        assert!(is_explained("crates/bailiwick-a/src/b.rs:9:1: replace && with || in both", page));
+        assert!(!is_explained("crates/bailiwick-a/src/c.rs:7:3: replace < with <= in grow", page));
+        assert!(!is_explained("crates/bailiwick-a/src/b.rs:7:3: replace < with <= in shrink", page));
+        assert!(!is_explained("crates/bailiwick-a/src/b.rs:7:3: replace < with <=", page));
     }
 }
