@@ -19,7 +19,7 @@ use arc_swap::ArcSwapOption;
 use bailiwick_authz::{CompiledPolicy, OperatorScope, TenantScope, Verified};
 use bailiwick_ledger::Hash;
 use bailiwick_ledger::note::VerifierKey;
-use bailiwick_seal::{InstallationRecord, Keyring, KeyringRecord, LedgerSigner, RootKey};
+use bailiwick_seal::{InstallationRecord, Keyring, KeyringRecord, LedgerSigner, RootKey, SEALS_PER_KEY_MAX};
 use bailiwick_store::Store;
 use bailiwick_types::{Action, ActionType, Clock, Code, Limits, PolicyName, Random, TenantId, Timestamp};
 use parking_lot::Mutex;
@@ -47,8 +47,7 @@ pub struct AppConfig {
     /// How many tenants' keys and policies are kept in memory at most.
     pub tenants_cached_max: usize,
     /// After how many of its ledger's entries a plane gets new data keys. Every seal is of an entry or of one of the few
-    /// records that are written with it, so this bounds the seals of one key: random nonces of 96 bits are good for 2^32
-    /// of them (NIST SP 800-38D, 8.3).
+    /// records that are written with it, so this keeps one key well below [`SEALS_PER_KEY_MAX`].
     pub rotate_data_every: u64,
     /// Who proves changes of policies.
     pub prover: Arc<dyn Prover>,
@@ -66,7 +65,7 @@ impl Default for AppConfig {
             delete_hold_default: Duration::from_secs(7 * 24 * 3_600),
             limits: Limits::default(),
             tenants_cached_max: 20_000,
-            rotate_data_every: 1 << 28,
+            rotate_data_every: SEALS_PER_KEY_MAX >> 4,
             prover: Arc::new(NoProver),
             require_proof: false,
             build: || None,
