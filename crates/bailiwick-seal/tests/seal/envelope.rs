@@ -169,3 +169,9 @@ fn the_key_version_is_authenticated_too() {
     assert_eq!(rotated.open(Purpose::Records, &place(1), &sealed).unwrap_err(), SealError::Open);
     assert_eq!(keys.open(Purpose::Records, &place(1), &sealed).unwrap_err(), SealError::UnknownKeyVersion(2));
 }
+
+#[test]
+fn a_data_key_is_good_for_two_to_the_thirty_second_seals() {
+    // NIST SP 800-38D, 8.3, for random nonces of 96 bits.
+    assert_eq!(bailiwick_seal::SEALS_PER_KEY_MAX, 4_294_967_296);
+}
