@@ -48,6 +48,16 @@ impl IsolationBoard {
         self.status.lock().canaries = slugs;
     }
 
+    /// A round begins: if nothing could be seen before, it is tried again.
+    pub fn begin_round(&self) {
+        let mut status = self.status.lock();
+        status.under_way = ProbeCounts::default();
+        if status.state == IsolationState::Blind {
+            status.state = IsolationState::Starting;
+            status.reason = None;
+        }
+    }
+
     /// One route was probed.
     pub fn add(&self, counts: ProbeCounts, findings: &[ProbeFinding]) {
         let mut status = self.status.lock();

@@ -115,6 +115,7 @@ impl Prober {
     async fn round(&self, number: u64, house: &mut Option<House>, mut is_hurried: bool) {
         let board = self.app.isolation();
         let started = self.app.now();
+        board.begin_round();
         let mut counts = ProbeCounts::default();
         for (route, row) in self.tried() {
             self.pause(&mut is_hurried).await;

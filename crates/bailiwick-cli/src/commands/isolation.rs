@@ -1,6 +1,6 @@
 //! `bailiwick isolation`: what the server found when it tried its own isolation.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bailiwick_client::routes;
 use bailiwick_types::ErrorClass;
@@ -13,6 +13,11 @@ use crate::session::Session;
 
 /// How often a round that is waited for is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
+
+/// A round that somebody asked for has begun by then.
+const BEGINS_WITHIN: Duration = Duration::from_secs(2);
+/// Without progress for so long nobody waits any more.
+const STUCK_AFTER: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
@@ -46,14 +51,25 @@ pub(crate) fn run(session: &mut Session, command: IsolationCommand) -> Result<()
             if no_wait {
                 return session.show_with(&routes::isolation(), view);
             }
-            let began = std::time::Instant::now();
-            let known = before.last.map_or(0, |round| round.number);
+            let began = Instant::now();
+            let mut moved = (before.under_way, began);
             loop {
                 let now = session.send(&routes::isolation())?.value()?;
-                if now.last.as_ref().is_some_and(|round| round.number > known) || now.state == IsolationState::Blind {
+                let is_over = now.last.is_some() && now.last != before.last;
+                // What was blind before it was asked begins anew in a moment.
+                let is_new = before.state != IsolationState::Blind || began.elapsed() > BEGINS_WITHIN;
+                if is_over || (now.state == IsolationState::Blind && is_new) {
                     session.terminal.progress("");
                     session.has_waited(began.elapsed());
                     return shown(session);
+                }
+                if now.under_way != moved.0 {
+                    moved = (now.under_way, Instant::now());
+                }
+                if moved.1.elapsed() > STUCK_AFTER {
+                    let what = "the server has not gone on with it for a minute";
+                    return Err(Fail::new(ErrorClass::Busy, "isolation_unknown", what)
+                        .with_hint("if it was started anew meanwhile, ask again"));
                 }
                 let (done, all) = (now.under_way.routes, now.routes);
                 session.terminal.progress(&format!("{} of {} routes", count(done), count(all)));

@@ -11,7 +11,7 @@ pub enum IsolationState {
     /// The configuration asks for no probes and nobody else has: nothing is known.
     #[default]
     Off,
-    /// No round is complete since the server started.
+    /// No round is complete since the server started, or since probes could be made again.
     Starting,
     /// The last whole round found nothing, and nothing was found since.
     Holds,
