@@ -159,14 +159,23 @@ impl Furnisher<'_> {
         Ok(issued(&self.ask("POST", &format!("accounts/{account}/keys"), body).await?))
     }
 
-    /// The service account, with a key that works, one that is revoked and one that will have expired in a second.
+    /// A key that will have expired in a moment. Until then it is nobody's: half of a pair of requests could be made before
+    /// and half after.
+    async fn expiring_key(&mut self, account: &str) -> Result<()> {
+        let path = format!("accounts/{account}/keys");
+        let answer = self.ask("POST", &path, json!({ "ttl": "1s" })).await?;
+        self.tenant.expired = issued(&answer);
+        self.tenant.expired_from = text(&answer["key"]["expires"]).parse().ok();
+        Ok(())
+    }
+
+    /// The service account, with a key that works, one that is revoked and one that is about to expire.
     async fn reader(&mut self) -> Result<()> {
         self.tenant.reader = self.account("service", names::READER).await?;
         let id = self.tenant.reader.id.clone();
         self.tenant.revoked = self.key(&id, Value::Null).await?;
         self.delete(&format!("accounts/{id}/keys/{}", self.tenant.revoked.id)).await?;
-        self.tenant.expired = self.key(&id, json!({ "ttl": "1s" })).await?;
-        Ok(())
+        self.expiring_key(&id).await
     }
 
     async fn bindings(&mut self) -> Result<()> {

@@ -3,6 +3,8 @@
 //! Whatever has a name has the same name on both sides ([`names`]); what has an id has different ones. Besides, each
 //! tenant has a mount, a policy and secrets whose name only it has.
 
+use bailiwick_types::Timestamp;
+
 /// The names that both tenants use.
 pub mod names {
     /// The mount that every tenant starts with.
@@ -91,8 +93,10 @@ pub struct Tenant {
     pub bare: Account,
     /// A key of `reader` that is revoked.
     pub revoked: Key,
-    /// A key of `reader` that has expired.
+    /// A key of `reader` that has expired,
     pub expired: Key,
+    /// or will have from this moment on.
+    pub expired_from: Option<Timestamp>,
     /// The binding of `reader`.
     pub binding: String,
     /// The name of the mount, the policy, the invariant and the secrets (one in [`names::MOUNT`], one in that mount) that

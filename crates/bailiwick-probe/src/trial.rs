@@ -83,6 +83,8 @@ impl Trial<'_> {
         let mut all = callers(self.actor, self.victim, self.platform, self.app.random());
         let is_of_actor = |name: &str| !matches!(name, "stranger" | "operator" | "watcher");
         all.retain(|caller| is_of_actor(caller.name));
+        let is_expired = self.actor.expired_from.is_some_and(|moment| self.app.now() >= moment);
+        all.retain(|caller| caller.name != "expired" || is_expired);
         if self.route.summary == STRAY {
             all.retain(|caller| matches!(caller.name, "owner" | "anonymous"));
         }
