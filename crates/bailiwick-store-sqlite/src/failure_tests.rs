@@ -228,8 +228,11 @@ async fn a_full_queue_is_said_soon() {
             result => assert!(is_unavailable(&result), "{result:?}"),
         }
     }
-    // What was accepted is done, and nothing else.
-    assert_eq!(setup.texts(A).await, passed);
+    // What was accepted is done, and nothing else; who waits for a place gets it in whatever order.
+    let mut done = setup.texts(A).await;
+    done.sort();
+    passed.sort();
+    assert_eq!(done, passed);
 }
 
 #[tokio::test]
