@@ -25,7 +25,7 @@ pub enum Program {
 impl Program {
     /// Debian's package.
     #[must_use]
-    pub fn package(self) -> &'static str {
+    pub const fn package(self) -> &'static str {
         match self {
             Self::Postgres => "postgresql",
             Self::PgBouncer => "pgbouncer",
