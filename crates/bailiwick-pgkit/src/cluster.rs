@@ -19,7 +19,6 @@ use crate::{home, ports, programs};
 pub(crate) const SUPERUSER: &str = "postgres";
 /// How often another port is tried when somebody else took the free one first.
 const TRIES: usize = 5;
-const READY: &str = "ready to accept connections";
 
 /// What each cluster runs with unless a test says otherwise: durable as in production, small as a test.
 const SETTINGS: [Setting; 9] = [
@@ -80,8 +79,13 @@ impl Cluster {
         Self::adopt(folder, password, settings)
     }
 
+    /// Starts a copy of a primary, which has its passwords.
+    pub(crate) fn adopt_standby(folder: PathBuf, primary: &Self, settings: &[Setting]) -> Result<Self, Error> {
+        Self::adopt(folder, primary.password.clone(), settings)
+    }
+
     /// Starts what is in a folder, on a free port.
-    pub(crate) fn adopt(folder: PathBuf, password: String, settings: &[Setting]) -> Result<Self, Error> {
+    fn adopt(folder: PathBuf, password: String, settings: &[Setting]) -> Result<Self, Error> {
         let all = SETTINGS.iter().chain(settings).map(|Setting(name, value)| (name.to_string(), value.to_string()));
         let mut cluster = Self { folder, port: 0, password, settings: all.collect(), server: None };
         for _ in 1..TRIES {
@@ -147,17 +151,14 @@ impl Cluster {
     /// # Errors
     /// When it does not start.
     pub fn restart(&mut self) -> Result<(), Error> {
-        self.launch(READY)
-    }
-
-    pub(crate) fn launch(&mut self, ready: &str) -> Result<(), Error> {
         let mut command = home::as_server_user(&programs::postgres("postgres")?, &self.folder)?;
         command.arg("-D").arg(self.folder.join("data")).arg("-p").arg(self.port.to_string());
         for (name, value) in &self.settings {
             command.arg("-c").arg(format!("{name}={value}"));
         }
         let server = Process::start("postgres", &mut command)?;
-        server.wait_for_line(0, ready)?;
+        // A standby says "to accept read-only connections".
+        server.wait_for_line(0, "ready to accept ")?;
         self.server = Some(server);
         Ok(())
     }

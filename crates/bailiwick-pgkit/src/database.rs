@@ -1,6 +1,6 @@
 //! A database with the roles that the product asks for.
 
-use crate::cluster::Address;
+use crate::cluster::{Address, SUPERUSER};
 
 /// A database of a [`Cluster`](crate::Cluster) and three ways into it.
 #[derive(Debug, Clone)]
@@ -17,7 +17,7 @@ pub struct Database {
     pub owner: String,
     /// The name of the server's role.
     pub server: String,
-    pub(crate) password: String,
+    password: String,
 }
 
 impl Database {
@@ -28,7 +28,7 @@ impl Database {
             name: name.to_owned(),
             owner_url: url(&owner),
             server_url: url(&server),
-            admin_url: url(crate::cluster::SUPERUSER),
+            admin_url: url(SUPERUSER),
             owner,
             server,
             password: password.to_owned(),
@@ -41,6 +41,11 @@ impl Database {
     pub fn through(&self, ports: &[u16]) -> Self {
         let at: Vec<Address> = ports.iter().map(|port| Address { port: *port }).collect();
         Self::new(&self.name, &self.password, &at)
+    }
+
+    /// Its roles with their passwords, for who asks for passwords on PostgreSQL's behalf.
+    pub(crate) fn passwords(&self) -> impl Iterator<Item = (&str, &str)> {
+        [self.owner.as_str(), &self.server, SUPERUSER].into_iter().map(|role| (role, self.password.as_str()))
     }
 
     /// The statements that make it. The database's own public schema is its owner's (PostgreSQL 15).

@@ -15,6 +15,8 @@
 //! outside.
 #![cfg(target_os = "linux")]
 
+mod balancer;
+mod bouncer;
 mod cluster;
 mod database;
 mod error;
@@ -22,7 +24,11 @@ mod home;
 mod ports;
 mod process;
 mod programs;
+mod standby;
+mod wire;
 
+pub use balancer::{Backend, HaProxy};
+pub use bouncer::PgBouncer;
 pub use cluster::{Cluster, Setting};
 pub use database::Database;
 pub use error::Error;
@@ -30,6 +36,8 @@ pub use home::folder;
 pub use ports::free_port;
 pub use process::Process;
 pub use programs::{Program, is_ready};
+pub use standby::Standby;
+pub use wire::{Trap, Wire};
 
 /// What a fixture answers.
 pub type Result<T = (), E = Error> = std::result::Result<T, E>;

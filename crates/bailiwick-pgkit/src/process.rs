@@ -1,6 +1,7 @@
 //! A program that runs, and what it says.
 
 use std::io::{BufRead as _, BufReader, Read};
+use std::net::{Ipv4Addr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -83,6 +84,22 @@ impl Process {
             let waited = self.said.more.wait_timeout(lines, left);
             lines = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+
+    /// Waits until somebody can connect to this port.
+    ///
+    /// # Errors
+    /// When the program ends or takes too long.
+    pub fn wait_until_it_listens(&mut self, port: u16) -> Result<(), Error> {
+        let until = Instant::now() + PATIENCE;
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+            if !self.is_running() || Instant::now() > until {
+                return Err(self.failed(&format!("does not listen at {port}")));
+            }
+            // The kernel tells nobody when somebody else begins to listen.
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Ok(())
     }
 
     /// Everything that it wrote.
