@@ -418,12 +418,7 @@ impl App {
     ///
     /// The edge moves with every commit; leaves and subtrees lie about for years. If somebody has changed one of them, a
     /// root that is made of them must not be signed: it would contradict a checkpoint that somebody else has kept.
-    pub(crate) async fn root_at(
-        &self,
-        tenant: TenantId,
-        edge: &CompactRange,
-        size: u64,
-    ) -> Result<Hash, AppError> {
+    pub(crate) async fn root_at(&self, tenant: TenantId, edge: &CompactRange, size: u64) -> Result<Hash, AppError> {
         if size == edge.size() {
             return Ok(edge.root());
         }
@@ -432,7 +427,8 @@ impl App {
             size => self.hash_of(tenant, LeafRange { from: 0, to: size }).await?,
         };
         let ranges = consistency_ranges(size, edge.size()).ok_or_else(|| AppError::internal("an edge that shrank"))?;
-        verify_consistency(size, edge.size(), &self.hashes_of(tenant, ranges).await?, &root, &edge.root()).map_err(tampered)?;
+        verify_consistency(size, edge.size(), &self.hashes_of(tenant, ranges).await?, &root, &edge.root())
+            .map_err(tampered)?;
         Ok(root)
     }
 

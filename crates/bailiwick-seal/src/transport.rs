@@ -128,8 +128,7 @@ impl KeyringRecord {
         plaintext.extend_from_slice(note);
         plaintext.extend_from_slice(keys.as_bytes());
         let public = HpkePublicKey(recipient.public_key.to_vec());
-        let (encapsulated, sealed) =
-            SUITE.seal(INFO, bound, &plaintext, &public).map_err(|_| SealError::Crypto)?;
+        let (encapsulated, sealed) = SUITE.seal(INFO, bound, &plaintext, &public).map_err(|_| SealError::Crypto)?;
         Ok(SealedKeys { encapsulated: encapsulated.0, sealed })
     }
 }

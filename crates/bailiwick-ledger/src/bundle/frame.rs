@@ -27,8 +27,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 6] =
-        [Self::Head, Self::Records, Self::Entries, Self::Bookmark, Self::Checkpoint, Self::Seal];
+    const ALL: [Self; 6] = [Self::Head, Self::Records, Self::Entries, Self::Bookmark, Self::Checkpoint, Self::Seal];
 
     /// The number in the file.
     pub const fn number(self) -> u8 {

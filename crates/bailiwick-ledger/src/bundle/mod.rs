@@ -27,8 +27,6 @@ mod frame;
 mod head;
 mod seal;
 
-
-
 use std::fmt;
 
 use crate::checkpoint::CheckpointError;
@@ -149,9 +147,9 @@ impl BundleWriter {
         self.books.state()
     }
 
-    /// How many entries were written.
-    pub fn entries_written(&self) -> u64 {
-        self.books.ledger().size()
+    /// The tree of the entries that were written.
+    pub fn ledger(&self) -> &crate::tree::CompactRange {
+        self.books.ledger()
     }
 
     /// The space and key of the last record that was written.

@@ -76,9 +76,8 @@ fn a_recipient_outlives_its_root_key_and_a_rotation_of_its_own() {
     let keys = sealed(&recipient);
     let (installation, plane) = (elsewhere(), TenantId::PLATFORM);
     let rewrapped = record.rewrap(&root(2), &root(4), 2, installation, plane, &Seeded::new(1)).unwrap();
-    let rotated = rewrapped
-        .rotate_data(&root(4), installation, plane, Purpose::Credentials, LATER, &Seeded::new(2))
-        .unwrap();
+    let rotated =
+        rewrapped.rotate_data(&root(4), installation, plane, Purpose::Credentials, LATER, &Seeded::new(2)).unwrap();
     let later = Keyring::unwrap(&root(4), installation, plane, &rotated).unwrap();
     assert_eq!(later.recipient().unwrap().key_version, 2);
     assert_ne!(later.recipient().unwrap().public_key, recipient.public_key);
