@@ -29,6 +29,9 @@ pub(super) struct Writing<'a> {
     pub(super) records: u64,
     /// How many entries the tenant has.
     entries: u64,
+    /// The mounts of a tenant that is here, with those that come back: a mount of the same name but another id is
+    /// another mount.
+    mounts: Vec<MountId>,
 }
 
 impl App {
@@ -83,7 +86,12 @@ impl<'a> Writing<'a> {
         };
         let is_begun = meta.import.is_some();
         meta.import = Some(mark(&accepted.verified));
-        let mut writing = Self { app, plan, accepted, meta, meta_version, records: 0, entries };
+        let mut writing = Self { app, plan, accepted, meta, meta_version, records: 0, entries, mounts: Vec::new() };
+        if !writing.is_new() {
+            let most = usize::try_from(bailiwick_types::Limit::Mounts.ceiling()).unwrap_or(usize::MAX);
+            let found = app.read_all::<MountRecord>(&writing.snapshot(), b"", None, most).await?;
+            writing.mounts = found.into_iter().map(|(_, _, record)| record.id).collect();
+        }
         if !is_begun && !plan.is_dry_run {
             writing.step(Vec::new(), Vec::new()).await?;
         }
@@ -190,10 +198,14 @@ impl<'a> Writing<'a> {
     }
 
     /// A record that is gone from a tenant that is here, if it may come back: contents may, rights may not.
-    async fn if_gone(&self, space: Space, record: &RecordItem<'_>) -> Result<Option<Write>, AppError> {
+    async fn if_gone(&mut self, space: Space, record: &RecordItem<'_>) -> Result<Option<Write>, AppError> {
         let comes_back = match space {
-            Space::Mount => true,
-            Space::Secret => self.is_mounted(record.key).await?,
+            Space::Mount => {
+                let opened = open_record(&self.accepted.unpacked.head, &self.accepted.keyring, space, record)?;
+                self.mounts.push(parse::<MountRecord>(space, &opened)?.id);
+                true
+            }
+            Space::Secret => self.is_mounted(record.key),
             Space::SecretVersion => self.is_wanted(record.key).await?,
             _ => false,
         };
@@ -209,30 +221,24 @@ impl<'a> Writing<'a> {
         }))
     }
 
-    /// Whether the mount that a secret's key begins with is there, or comes back in this import: a mount of the same name
-    /// but another id is another mount.
-    async fn is_mounted(&self, key: &[u8]) -> Result<bool, AppError> {
-        let Some(id) = key.first_chunk::<16>() else { return Ok(false) };
-        Ok(self.mounts().await?.contains(&MountId::from_bytes(*id)))
-    }
-
-    async fn mounts(&self) -> Result<Vec<MountId>, AppError> {
-        let most = usize::try_from(bailiwick_types::Limit::Mounts.ceiling()).unwrap_or(usize::MAX);
-        let snapshot = self.snapshot()?;
-        let found = self.app.read_all::<MountRecord>(&snapshot, b"", None, most).await?;
-        Ok(found.into_iter().map(|(_, _, record)| record.id).collect())
+    /// Whether the mount that a secret's key begins with is there.
+    fn is_mounted(&self, key: &[u8]) -> bool {
+        key.first_chunk::<16>().is_some_and(|id| self.mounts.contains(&MountId::from_bytes(*id)))
     }
 
     /// Whether a secret that is there says that it has this version: what was destroyed stays destroyed.
     async fn is_wanted(&self, key: &[u8]) -> Result<bool, AppError> {
         let Some((path, [0, version @ ..])) = key.split_last_chunk::<9>() else { return Ok(false) };
-        let secret = self.app.read::<SecretRecord>(&self.snapshot()?, path).await?;
         let version = u64::from_be_bytes(*version);
-        Ok(secret.is_some_and(|(_, secret)| secret.versions.get(&version).is_some_and(|known| !known.is_destroyed)))
+        match self.app.read::<SecretRecord>(&self.snapshot(), path).await? {
+            Some((_, secret)) => Ok(secret.versions.get(&version).is_some_and(|known| !known.is_destroyed)),
+            // In a dry run the secret has not come back yet.
+            None => Ok(self.plan.is_dry_run && self.is_mounted(path)),
+        }
     }
 
     /// The tenant as its keys see it. For reading and sealing, not for deciding.
-    pub(super) fn snapshot(&self) -> Result<Snapshot, AppError> {
+    pub(super) fn snapshot(&self) -> Snapshot {
         let head = &self.accepted.unpacked.head;
         let header = bailiwick_store::Header {
             tenant: head.tenant,
@@ -245,6 +251,6 @@ impl<'a> Writing<'a> {
             meta_version: 0,
         };
         let keyring = Some(std::sync::Arc::clone(&self.accepted.keyring));
-        Ok(Snapshot::new(&header, &self.meta, keyring, head.home, self.plan.platform.epoch))
+        Snapshot::new(&header, &self.meta, keyring, head.home, self.plan.platform.epoch)
     }
 }

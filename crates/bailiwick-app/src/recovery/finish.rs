@@ -46,7 +46,7 @@ impl Writing<'_> {
         entry.detail.insert("bundle_size".to_owned(), head.size.to_string());
         entry.detail.insert("exporter".to_owned(), head.exporter.to_string());
         entry.detail.insert("final".to_owned(), head.is_final.to_string());
-        let sealed = seal_entry(app, &self.snapshot()?, &entry)?;
+        let sealed = seal_entry(app, &self.snapshot(), &entry)?;
         let mut of_platform = entry.clone();
         of_platform.tenant = crate::tx::tenant_name(TenantId::PLATFORM);
         of_platform.actor.operator = None;
@@ -102,7 +102,7 @@ impl Writing<'_> {
 
     /// A credential to begin again with: of an owner that was not disabled, or else of a new one.
     fn recovery(&self) -> Result<(RecoveryCredential, Vec<Write>), AppError> {
-        let (app, snapshot) = (self.app, self.snapshot()?);
+        let (app, snapshot) = (self.app, self.snapshot());
         let now = app.now();
         let mut writes = Vec::new();
         let member = match self.accepted.verified.owner {

@@ -6,6 +6,7 @@ mod ledger;
 mod open;
 mod platform;
 mod policy;
+mod recovery;
 mod secret;
 mod tenant;
 
@@ -21,5 +22,6 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(invariant::routes());
     routes.extend(secret::routes());
     routes.extend(ledger::routes());
+    routes.extend(recovery::routes());
     routes
 }
