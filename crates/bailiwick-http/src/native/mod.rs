@@ -12,6 +12,8 @@ mod tenant;
 
 use crate::route::Route;
 
+pub(crate) use recovery::BUNDLE;
+
 /// The rows of this door.
 pub(crate) fn routes() -> Vec<Route> {
     let mut routes = open::routes();

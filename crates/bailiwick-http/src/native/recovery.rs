@@ -11,7 +11,7 @@ use crate::route::{Access, Route};
 use crate::stream;
 
 /// What a bundle is sent as.
-const BUNDLE: &str = "application/vnd.bailiwick.bundle";
+pub(crate) const BUNDLE: &str = "application/vnd.bailiwick.bundle";
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
