@@ -135,7 +135,7 @@ impl From<CommitError> for AppError {
     fn from(error: CommitError) -> Self {
         match error {
             CommitError::Stale { tenant } => Self::retrying(Retry::Stale(tenant)),
-            CommitError::Conflict { .. } => Self::retrying(Retry::Conflict),
+            CommitError::Conflict { .. } | CommitError::Outdated { .. } => Self::retrying(Retry::Conflict),
             CommitError::Full { space, max } => match crate::records::limit_of(space) {
                 Some(limit) => Self::limit(limit, max),
                 None => Self::internal("a space without a limit is full"),

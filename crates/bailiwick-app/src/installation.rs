@@ -146,6 +146,7 @@ impl App {
             counts: Counts::default(),
             meta: Vec::new(),
             meta_version: 0,
+            revision: 0,
         };
         let snapshot = Snapshot::new(&header, &meta, Some(Arc::new(keyring)), installation, 0);
         let operator = OperatorRecord {

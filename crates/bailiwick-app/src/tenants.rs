@@ -141,6 +141,7 @@ impl NewTenant {
             counts: Counts::default(),
             meta: Vec::new(),
             meta_version: 0,
+            revision: 0,
         };
         let snapshot = Snapshot::new(&header, &meta, Some(Arc::new(keyring)), installation, 0);
         let member = MemberRecord {

@@ -15,8 +15,9 @@ use std::sync::Arc;
 
 use bailiwick_authz::{OperatorScope, Permit, PrincipalFacts, RequestContext, TenantScope};
 use bailiwick_ledger::entry::{Decision, EntryResource};
-use bailiwick_store::{Committed, Header, HeaderChange, Space, Wake, Write};
+use bailiwick_store::{CommitError, Committed, Expect, Header, HeaderChange, Record, Space, Wake, Write};
 use bailiwick_types::{Action, ActionType, Code, CredentialId, Limit, Resource, ResourceKind, TenantId, Timestamp};
+use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -149,6 +150,8 @@ pub struct Tx<'a, S> {
     code: Option<Code>,
     header: HeaderChange,
     writes: Vec<Write>,
+    /// The revision that records were known at which the answer rests on, if any of them was not read just now.
+    seen: Mutex<Option<u64>>,
     etag: Option<u64>,
     /// Where to remember the answer, if the caller asked for it.
     remember: Option<(Vec<u8>, String)>,
@@ -362,6 +365,7 @@ impl<'a, S: Scope> Tx<'a, S> {
             code: None,
             header: HeaderChange::default(),
             writes: Vec::new(),
+            seen: Mutex::new(None),
             etag: None,
             remember: None,
             remembered: None,
@@ -448,7 +452,7 @@ impl<'a, S: Scope> Tx<'a, S> {
         key: &[u8],
         describe: impl FnOnce(Option<&R>) -> Resource,
     ) -> Result<Located<R>, AppError> {
-        let found = self.app.read::<R>(&self.snapshot, key).await?;
+        let found = self.see::<R>(key).await?;
         let resource = describe(found.as_ref().map(|(_, record)| record));
         Ok(Located { tenant: self.snapshot.tenant, resource, found })
     }
@@ -483,7 +487,29 @@ impl<'a, S: Scope> Tx<'a, S> {
         key: &[u8],
     ) -> Result<Option<(u64, R)>, AppError> {
         self.fence(permit)?;
-        self.app.read::<R>(&self.snapshot, key).await
+        self.see::<R>(key).await
+    }
+
+    /// One record as this process knows it. What is answered from it is committed under the revision that it is of.
+    async fn see<R: Stored>(&self, key: &[u8]) -> Result<Option<(u64, R)>, AppError> {
+        let snapshot = &self.snapshot;
+        let known = self.app.store.known(snapshot.tenant, R::SPACE, key).await?;
+        if let Some(revision) = known.revision
+            && *self.seen.lock().get_or_insert(revision) != revision
+        {
+            return Err(CommitError::Outdated { tenant: snapshot.tenant }.into());
+        }
+        let open = |record: Record| Ok((record.version, snapshot.open::<R>(key, record.version, &record.sealed)?));
+        known.record.map(open).transpose()
+    }
+
+    /// What must still be true of the plane when this commits.
+    fn expectation(&self) -> Expect {
+        let epoch = self.snapshot.epoch;
+        match *self.seen.lock() {
+            Some(revision) => Expect::Seen { epoch, revision },
+            None => Expect::Epoch(epoch),
+        }
     }
 
     /// Reads records that belong to what the permit is for, in key order.

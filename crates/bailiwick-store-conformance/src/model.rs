@@ -54,6 +54,9 @@ pub enum Bug {
     LastCommitLostOnClose,
     MalformedApplied,
     VersionMayStand,
+    RevisionIgnored,
+    RevisionOfEntriesToo,
+    RevisionForgotten,
 }
 
 #[derive(Debug, Clone)]
@@ -150,6 +153,14 @@ impl Model {
             (Expect::Epoch(epoch), Some(tenant)) if tenant.header.epoch != *epoch && !self.has(Bug::EpochIgnored) => {
                 Err(CommitError::Stale { tenant: part.tenant })
             }
+            (Expect::Seen { epoch, .. }, Some(tenant)) if tenant.header.epoch != *epoch => {
+                Err(CommitError::Stale { tenant: part.tenant })
+            }
+            (Expect::Seen { revision, .. }, Some(tenant))
+                if tenant.header.revision != *revision && !self.has(Bug::RevisionIgnored) =>
+            {
+                Err(CommitError::Outdated { tenant: part.tenant })
+            }
             _ => Ok(()),
         }
     }
@@ -216,6 +227,7 @@ impl Model {
                 counts: Counts::default(),
                 meta: Vec::new(),
                 meta_version: 0,
+                revision: 0,
             };
             let (records, entries) = Default::default();
             state.tenants.insert(part.tenant, Tenant { header, wake: None, records, entries, born });
@@ -256,6 +268,10 @@ impl Model {
             if is_new {
                 tenant.header.counts.add(write.space);
             }
+        }
+        let is_written = !part.writes.is_empty() && !self.has(Bug::RevisionForgotten);
+        if is_written || (!part.entries.is_empty() && self.has(Bug::RevisionOfEntriesToo)) {
+            tenant.header.revision += 1;
         }
         let first_index = tenant.header.ledger.size();
         for (index, entry) in (first_index..).zip(&part.entries) {

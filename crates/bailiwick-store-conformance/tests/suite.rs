@@ -13,6 +13,9 @@ async fn the_model_passes() {
 /// Each bug, and the case that is there to notice it.
 const NOTICED: &[(Bug, &str)] = &[
     (Bug::EpochIgnored, "commits::an_epoch_that_is_over_is_refused"),
+    (Bug::RevisionIgnored, "commits::what_was_seen_must_still_be_so"),
+    (Bug::RevisionForgotten, "commits::the_revision_grows_with_each_part_that_writes"),
+    (Bug::RevisionOfEntriesToo, "commits::the_revision_grows_with_each_part_that_writes"),
     (Bug::GuardsIgnored, "commits::a_guard_must_hold"),
     (Bug::BumpForgotten, "tenants::a_bump_adds_one_to_the_epoch"),
     (Bug::VersionsIgnored, "commits::a_version_must_be_the_expected_one"),

@@ -38,14 +38,14 @@ pub(crate) fn step(conn: &Connection, heads: &mut Heads, tenant: TenantId, from:
     for (space, key) in &doomed {
         conn.prepare_cached(REMOVE)?.execute(params![head.no, space, key])?;
         if let Some(space) = Space::from_number(*space) {
-            head.counts.remove(space);
+            head.row.counts.remove(space);
         }
     }
     if !doomed.is_empty() {
         head.touch(Change::Progress);
         return Ok(Some(from));
     }
-    let (size, to) = (head.ledger.size(), from.saturating_add(ENTRIES_MAX));
+    let (size, to) = (head.row.ledger.size(), from.saturating_add(ENTRIES_MAX));
     conn.prepare_cached(EMPTY)?.execute(params![head.no, from.cast_signed(), to.cast_signed()])?;
     Ok((to < size).then_some(to))
 }

@@ -11,7 +11,7 @@
 use std::collections::HashMap;
 
 use bailiwick_ledger::CompactRange;
-use bailiwick_store::{CommitError, Counts};
+use bailiwick_store::{CommitError, Counts, Head as Row, Part, Receipt, Subtree};
 use bailiwick_types::{TenantId, Timestamp};
 use quick_cache::unsync::Cache;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -19,21 +19,16 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::error::Fail;
 use crate::read::unsigned;
 
-/// A tenant's row but for its meta, which a commit only ever replaces.
+/// A tenant's row in the writer's hands.
 #[derive(Debug, Clone)]
 pub(crate) struct Head {
     /// The engine's number of the tenant.
     pub(crate) no: i64,
-    pub(crate) state: u8,
-    pub(crate) wake: Option<Timestamp>,
-    pub(crate) epoch: u64,
-    pub(crate) meta_version: u64,
-    pub(crate) counts: Counts,
-    pub(crate) ledger: CompactRange,
+    pub(crate) row: Row,
     /// What has to be written before COMMIT.
-    pub(crate) change: Change,
+    change: Change,
     /// A new meta that is not written yet.
-    pub(crate) meta: Option<Vec<u8>>,
+    meta: Option<Vec<u8>>,
 }
 
 /// How much of a row has changed.
@@ -47,19 +42,40 @@ pub(crate) enum Change {
 }
 
 impl Head {
+    /// A tenant's row before its first commit.
+    pub(crate) fn unborn() -> Self {
+        Self { no: 0, row: Row::unborn(), change: Change::Nothing, meta: None }
+    }
+
+    /// Changes the row as a part says, and notes what that needs to be written.
+    pub(crate) fn change(&mut self, part: &Part, subtrees: &mut Vec<Subtree>) -> Receipt {
+        let wake = self.row.wake;
+        let receipt = self.row.apply(part, subtrees);
+        let header = &part.header;
+        if let Some((_, meta)) = &header.meta {
+            self.meta = Some(meta.clone());
+        }
+        if header.state.is_some() || header.meta.is_some() || self.row.wake != wake {
+            self.touch(Change::Row);
+        } else if header.bump_epoch || !part.writes.is_empty() || !part.entries.is_empty() {
+            self.touch(Change::Progress);
+        }
+        receipt
+    }
+
     /// Notes a change.
     pub(crate) fn touch(&mut self, change: Change) {
         self.change = self.change.max(change);
     }
 }
 
-const LOAD: &str = "SELECT no, state, wake, epoch, meta_version, counts, ledger FROM tenant WHERE id = ?1";
+const LOAD: &str = "SELECT no, state, wake, epoch, meta_version, counts, ledger, revision FROM tenant WHERE id = ?1";
 const SLUG: &str = "SELECT 1 FROM tenant WHERE slug = ?1";
-const INSERT: &str = "INSERT INTO tenant (id, slug, state, wake, epoch, meta_version, counts, ledger, meta) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
-const PROGRESS: &str = "UPDATE tenant SET epoch = ?2, counts = ?3, ledger = ?4 WHERE no = ?1";
-const ROW: &str = "UPDATE tenant SET epoch = ?2, counts = ?3, ledger = ?4, state = ?5, wake = ?6, meta_version = ?7, \
-    meta = coalesce(?8, meta) WHERE no = ?1";
+const INSERT: &str = "INSERT INTO tenant (id, slug, state, wake, epoch, meta_version, counts, ledger, meta, revision) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+const PROGRESS: &str = "UPDATE tenant SET epoch = ?2, counts = ?3, ledger = ?4, revision = ?5 WHERE no = ?1";
+const ROW: &str = "UPDATE tenant SET epoch = ?2, counts = ?3, ledger = ?4, revision = ?5, state = ?6, wake = ?7, \
+    meta_version = ?8, meta = coalesce(?9, meta) WHERE no = ?1";
 
 /// The rows of the running group, and a bounded number of idle ones.
 pub(crate) struct Heads {
@@ -102,13 +118,14 @@ impl Heads {
         conn.prepare_cached(INSERT)?.execute(params![
             tenant.as_bytes(),
             slug,
-            head.state,
-            head.wake.map(Timestamp::unix_ms),
-            head.epoch.cast_signed(),
-            head.meta_version.cast_signed(),
-            head.counts.to_bytes(),
-            head.ledger.to_bytes(),
+            head.row.state,
+            head.row.wake.map(Timestamp::unix_ms),
+            head.row.epoch.cast_signed(),
+            head.row.meta_version.cast_signed(),
+            head.row.counts.to_bytes(),
+            head.row.ledger.to_bytes(),
             head.meta.take().unwrap_or_default(),
+            head.row.revision.cast_signed(),
         ])?;
         head.no = conn.last_insert_rowid();
         head.change = Change::Nothing;
@@ -120,18 +137,23 @@ impl Heads {
     /// Writes the rows that the group has changed.
     pub(crate) fn flush(&mut self, conn: &Connection) -> rusqlite::Result<()> {
         for head in self.group.values_mut() {
-            let (epoch, counts, ledger) = (head.epoch.cast_signed(), head.counts.to_bytes(), head.ledger.to_bytes());
+            let row = &head.row;
+            let (epoch, revision) = (row.epoch.cast_signed(), row.revision.cast_signed());
+            let (counts, ledger) = (row.counts.to_bytes(), row.ledger.to_bytes());
             match head.change {
                 Change::Nothing => continue,
-                Change::Progress => conn.prepare_cached(PROGRESS)?.execute(params![head.no, epoch, counts, ledger])?,
+                Change::Progress => {
+                    conn.prepare_cached(PROGRESS)?.execute(params![head.no, epoch, counts, ledger, revision])?
+                }
                 Change::Row => conn.prepare_cached(ROW)?.execute(params![
                     head.no,
                     epoch,
                     counts,
                     ledger,
-                    head.state,
-                    head.wake.map(Timestamp::unix_ms),
-                    head.meta_version.cast_signed(),
+                    revision,
+                    row.state,
+                    row.wake.map(Timestamp::unix_ms),
+                    row.meta_version.cast_signed(),
                     head.meta.take(),
                 ])?,
             };
@@ -172,12 +194,15 @@ fn from_disk(conn: &Connection, tenant: TenantId) -> Result<Option<Head>, Fail> 
         let (Some(counts), Some(ledger)) = (counts, ledger) else { return Ok(None) };
         Ok(Some(Head {
             no: row.get(0)?,
-            state: row.get(1)?,
-            wake: row.get::<_, Option<i64>>(2)?.map(Timestamp::from_unix_ms),
-            epoch: unsigned(row, 3)?,
-            meta_version: unsigned(row, 4)?,
-            counts,
-            ledger,
+            row: Row {
+                state: row.get(1)?,
+                wake: row.get::<_, Option<i64>>(2)?.map(Timestamp::from_unix_ms),
+                epoch: unsigned(row, 3)?,
+                meta_version: unsigned(row, 4)?,
+                counts,
+                ledger,
+                revision: unsigned(row, 7)?,
+            },
             change: Change::Nothing,
             meta: None,
         }))

@@ -18,8 +18,9 @@ use crate::pool::Numbers;
 pub(crate) type Read<T> = rusqlite::Result<Result<T, StoreError>>;
 
 const NUMBER: &str = "SELECT no FROM tenant WHERE id = ?1";
-const HEADER: &str = "SELECT id, slug, state, epoch, ledger, counts, meta, meta_version FROM tenant WHERE no = ?1";
-const HEADERS: &str = "SELECT id, slug, state, epoch, ledger, counts, meta, meta_version FROM tenant \
+const HEADER: &str =
+    "SELECT id, slug, state, epoch, ledger, counts, meta, meta_version, revision FROM tenant WHERE no = ?1";
+const HEADERS: &str = "SELECT id, slug, state, epoch, ledger, counts, meta, meta_version, revision FROM tenant \
     WHERE slug > ?1 AND id <> ?2 ORDER BY slug LIMIT ?3";
 const BY_SLUG: &str = "SELECT id FROM tenant WHERE slug = ?1";
 const TOTALS: &str = "SELECT state, count(*) FROM tenant GROUP BY state";
@@ -103,6 +104,7 @@ fn header_of(row: &Row<'_>) -> Read<Header> {
         counts,
         meta: row.get(6)?,
         meta_version: unsigned(row, 7)?,
+        revision: unsigned(row, 8)?,
     }))
 }
 

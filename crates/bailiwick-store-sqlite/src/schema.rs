@@ -80,6 +80,9 @@ CREATE TABLE room (bytes BLOB NOT NULL) STRICT;
 ALTER TABLE installation DROP COLUMN record;
 ALTER TABLE installation RENAME TO pulse;
 ",
+    "
+ALTER TABLE tenant ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;
+",
 ];
 
 /// The newest version that this build knows.

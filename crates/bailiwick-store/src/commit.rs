@@ -1,8 +1,11 @@
 //! The unit of change.
 
+use std::collections::HashSet;
+
 use bailiwick_ledger::Hash;
 use bailiwick_types::{TenantId, Timestamp};
 
+use crate::error::CommitError;
 use crate::record::Space;
 
 /// One atomic change of one tenant, or of one tenant together with the platform's plane (an operator's act, or a
@@ -22,6 +25,41 @@ pub struct Commit {
     /// Epochs of planes that the decision also rests on (the platform's, for guardrails) and that must still hold;
     /// otherwise, also if there is no such plane, [`crate::CommitError::Stale`].
     pub guards: Vec<(TenantId, u64)>,
+}
+
+impl Commit {
+    /// Refuses what no state could satisfy.
+    ///
+    /// # Errors
+    /// [`CommitError::Conflict`], and [`CommitError::SlugTaken`] if two parts want the same slug.
+    pub fn check_shape(&self) -> Result<(), CommitError> {
+        const CONFLICT: CommitError = CommitError::Conflict { space: None };
+        let (mut tenants, mut slugs, mut keys) = (HashSet::new(), HashSet::new(), HashSet::new());
+        for part in &self.parts {
+            if !tenants.insert(part.tenant) {
+                return Err(CONFLICT);
+            }
+            if let Expect::Absent { slug } = &part.expect {
+                let is_whole = part.header.state.is_some() && matches!(part.header.meta, Some((0, _)));
+                if !is_whole {
+                    return Err(CONFLICT);
+                }
+                if !slugs.insert(slug) {
+                    return Err(CommitError::SlugTaken);
+                }
+            }
+            for write in &part.writes {
+                let grows = match (write.expected, &write.value) {
+                    (Some(old), Some((new, _))) => *new > old,
+                    _ => true,
+                };
+                if !grows || !keys.insert((part.tenant, write.space, &write.key)) {
+                    return Err(CommitError::Conflict { space: Some(write.space) });
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What changes in one tenant.
@@ -52,6 +90,14 @@ pub enum Expect {
     /// It exists and its epoch is this one; otherwise [`crate::CommitError::NoSuchTenant`] or
     /// [`crate::CommitError::Stale`].
     Epoch(u64),
+    /// As [`Expect::Epoch`], and no record has changed since; otherwise [`crate::CommitError::Outdated`]. For what was decided
+    /// from [`crate::Store::known`].
+    Seen {
+        /// The epoch.
+        epoch: u64,
+        /// The revision.
+        revision: u64,
+    },
     /// It exists; otherwise [`crate::CommitError::NoSuchTenant`]. For entries that rest on no decision of the tenant's
     /// (an operator's act on it).
     Exists,

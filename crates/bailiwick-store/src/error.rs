@@ -24,6 +24,12 @@ pub enum CommitError {
         /// Whose epoch.
         tenant: TenantId,
     },
+    /// Records have changed since they were seen: look again.
+    #[error("records of {tenant} have changed since they were seen")]
+    Outdated {
+        /// Whose records.
+        tenant: TenantId,
+    },
     /// A record, or the tenant's meta (`space` is `None`), is not at the expected version.
     #[error("a record is not at the expected version")]
     Conflict {

@@ -17,6 +17,7 @@
 
 mod commit;
 mod error;
+mod head;
 mod record;
 
 use async_trait::async_trait;
@@ -25,7 +26,8 @@ use bailiwick_types::{TenantId, Timestamp};
 
 pub use commit::{Commit, Committed, Expect, HeaderChange, NewEntry, Part, Receipt, Wake, Write};
 pub use error::{CommitError, StoreError};
-pub use record::{Child, Counts, Header, Record, Space, StoredEntry, Totals};
+pub use head::{Head, Subtree};
+pub use record::{Child, Counts, Header, Known, Record, Space, StoredEntry, Totals};
 
 /// A storage engine. Cheap to share (`Arc<dyn Store>`), safe for concurrent use.
 ///
@@ -52,6 +54,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// One record.
     async fn record(&self, tenant: TenantId, space: Space, key: &[u8]) -> Result<Option<Record>, StoreError>;
+
+    /// One record, perhaps as this process last knew it: an engine that is far away answers from memory where it can, and
+    /// says which revision of the tenant that was. An answer from memory is as good as the commit that names the revision,
+    /// which is where it is found out if another process has changed anything.
+    async fn known(&self, tenant: TenantId, space: Space, key: &[u8]) -> Result<Known, StoreError> {
+        Ok(Known { record: self.record(tenant, space, key).await?, revision: None })
+    }
 
     /// Records whose key starts with `prefix`, in byte order of their keys, after `after` (exclusive, a whole key),
     /// at most `limit`.

@@ -50,6 +50,16 @@ pub struct Record {
     pub sealed: Vec<u8>,
 }
 
+/// A record as a process knows it, and what that rests on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// The record, or that there is none.
+    pub record: Option<Record>,
+    /// The tenant's revision that this was true at. Whoever answers from it commits under [`crate::Expect::Seen`]. `None`: it
+    /// was read from the store just now.
+    pub revision: Option<u64>,
+}
+
 /// How many records each space of a tenant holds. Kept by the store with the commit that changes it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Counts(std::collections::BTreeMap<Space, u64>);
@@ -135,6 +145,8 @@ pub struct Header {
     pub meta: Vec<u8>,
     /// Grows by one with each write of `meta`.
     pub meta_version: u64,
+    /// Grows by one with each part that has writes: while it stands, so does every record.
+    pub revision: u64,
 }
 
 /// A ledger entry as it is stored.

@@ -30,7 +30,7 @@ use clap::ValueEnum;
 use crate::failure::{Context, Failure, Outcome};
 use crate::http::Client;
 use crate::server::{Server, free_address};
-use crate::{setup, shell};
+use crate::{packages, setup, shell};
 use load::{Plan, Request, Run, Until};
 use report::{Level, Report, Row};
 use side::{Bailiwick, OpenBao, Side, Tenant};
@@ -133,7 +133,7 @@ impl Bench {
             self.growth(&mut sides, &levels, &mut report)?;
         }
         if wants(Part::Proofs) && self.bailiwick.is_some() {
-            setup::solver()?;
+            packages::install(&[packages::SOLVER])?;
             println!("proving changes of policies");
             let mut measure = shell::cargo();
             measure.args(["run", "--quiet", "--release", "--package=bailiwick-prove", "--example=proved_change"]);

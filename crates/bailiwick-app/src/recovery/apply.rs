@@ -249,6 +249,7 @@ impl<'a> Writing<'a> {
             counts: bailiwick_store::Counts::default(),
             meta: Vec::new(),
             meta_version: 0,
+            revision: 0,
         };
         let keyring = Some(std::sync::Arc::clone(&self.accepted.keyring));
         Snapshot::new(&header, &self.meta, keyring, head.home, self.plan.platform.epoch)

@@ -102,7 +102,7 @@ impl<S: Scope> Tx<'_, S> {
         self.note_last_use().await?;
         let mut parts = vec![Part {
             tenant: self.snapshot.tenant,
-            expect: Expect::Epoch(self.snapshot.epoch),
+            expect: self.expectation(),
             header: std::mem::take(&mut self.header),
             writes: std::mem::take(&mut self.writes),
             entries: vec![seal_entry(self.app, &self.snapshot, &entry)?],

@@ -1,6 +1,6 @@
 //! What a commit may expect, and what becomes of it when it is wrong.
 
-use bailiwick_store::{Commit, CommitError, Space, Write};
+use bailiwick_store::{Commit, CommitError, Expect, Part, Space, Wake, Write};
 use bailiwick_types::TenantId;
 
 use crate::World;
@@ -23,6 +23,61 @@ pub(super) async fn an_epoch_that_is_over_is_refused(world: World) {
         assert_is!(world.refused(part.commit()).await, CommitError::Stale { tenant } if tenant == a);
     }
     world.ok(at(a, 2).entry("in time").commit()).await;
+}
+
+pub(super) async fn the_revision_grows_with_each_part_that_writes(world: World) {
+    let a = world.a.id;
+    let revision = async || world.header(a).await.revision;
+    let before = revision().await;
+    world.ok(at(a, 1).entry("only an entry").wake(Wake::Never).meta(1, "m").state(2).commit()).await;
+    assert_eq!(revision().await, before, "nothing was written to a record");
+    world.ok(at(a, 1).write(put(Space::Secret, "k", "v")).write(put(Space::Secret, "l", "v")).commit()).await;
+    assert_eq!(revision().await, before + 1, "one for the part, not one for each write");
+    world.ok(at(a, 1).write(remove(Space::Secret, "l", 1)).commit()).await;
+    assert_eq!(revision().await, before + 2, "a removal is a change");
+    world.refused(at(a, 1).write(put(Space::Secret, "k", "v")).commit()).await;
+    assert_eq!(revision().await, before + 2);
+}
+
+pub(super) async fn what_was_seen_must_still_be_so(world: World) {
+    let (a, b) = (world.a.id, world.b.id);
+    let seen = |epoch, revision| Part { expect: Expect::Seen { epoch, revision }, ..at(a, epoch) };
+    world.ok(at(a, 1).write(put(Space::Secret, "k", "v")).commit()).await;
+    let revision = world.header(a).await.revision;
+    world.ok(seen(1, revision).entry("nothing has changed").commit()).await;
+    world.ok(at(b, 1).write(put(Space::Secret, "k", "v")).commit()).await;
+    world.ok(seen(1, revision).entry("nothing of this tenant's").commit()).await;
+    world.ok(seen(1, revision).write(replace(Space::Secret, "k", 1, "w")).commit()).await;
+    for wrong in [0, revision, revision + 2] {
+        let late = seen(1, wrong).entry("late").write(put(Space::Secret, "l", "v"));
+        assert_is!(world.refused(late.commit()).await, CommitError::Outdated { tenant } if tenant == a);
+    }
+    // Whoever acts under an epoch that is over learns that, and nothing about records.
+    world.ok(at(a, 1).bump().commit()).await;
+    assert_is!(world.refused(seen(1, revision).entry("later").commit()).await, CommitError::Stale { tenant } if tenant == a);
+}
+
+pub(super) async fn what_is_known_is_true_of_its_revision(world: World) {
+    let a = world.a.id;
+    let mut version = None;
+    for round in 1..=20u64 {
+        // Twice, as the first look may be what a second one remembers.
+        for _ in 0..2 {
+            let known = world.store.known(a, Space::Secret, b"k").await.unwrap();
+            let is_current = known.record.as_ref().map(|record| record.version) == version;
+            assert!(is_current || known.revision.is_some_and(|seen| seen != round - 1), "{known:?} in round {round}");
+            if let (true, Some(revision)) = (is_current, known.revision) {
+                world.ok(Part { expect: Expect::Seen { epoch: 1, revision }, ..at(a, 1) }.entry("read").commit()).await;
+            }
+        }
+        let write = match version {
+            None => put(Space::Secret, "k", "v"),
+            Some(version) => replace(Space::Secret, "k", version, "v"),
+        };
+        world.ok(at(a, 1).write(write).commit()).await;
+        version = Some(round);
+    }
+    assert_eq!(world.store.known(world.b.id, Space::Secret, b"k").await.unwrap().record, None);
 }
 
 pub(super) async fn an_unknown_tenant_is_refused(world: World) {

@@ -73,6 +73,9 @@ pub fn cases() -> Vec<Case> {
         once tenants::totals_count_tenants_by_state;
 
         once commits::an_epoch_that_is_over_is_refused;
+        once commits::the_revision_grows_with_each_part_that_writes;
+        once commits::what_was_seen_must_still_be_so;
+        once commits::what_is_known_is_true_of_its_revision;
         once commits::an_unknown_tenant_is_refused;
         once commits::existence_holds_under_any_epoch;
         once commits::a_guard_must_hold;

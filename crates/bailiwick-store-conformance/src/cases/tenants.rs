@@ -21,6 +21,7 @@ pub(super) async fn a_new_tenant_is_empty_and_at_epoch_one(world: World) {
         counts: Counts::default(),
         meta: b"meta".to_vec(),
         meta_version: 1,
+        revision: 0,
     };
     assert_eq!(world.header(THIRD.id).await, expected);
 }
