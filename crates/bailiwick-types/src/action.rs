@@ -147,7 +147,7 @@ actions! {
     KeyringRotate = "keyring:rotate", Tenant, Keyring, Security, "rotate the tenant key or a data key";
     KeyringSeal = "keyring:seal", Tenant, Keyring, Security, "seal the tenant: its plane answers as sealed until an operator unseals it";
     // The tenant as a bundle.
-    BundleExport = "bundle:export", Tenant, Tenant, Reveal, "export the whole tenant, sealed to an installation, as a backup or to move it there for good";
+    BundleExport = "bundle:export", Tenant, Tenant, Security, "export the whole tenant, sealed to an installation, as a backup or to move it there for good";
     // The platform.
     OperatorSelfShow = "operator-self:show", Platform, Platform, Read, "show which operator the caller is";
     PlatformHealth = "platform:health", Platform, Platform, Read, "show the installation's health and totals";

@@ -437,7 +437,9 @@ impl BundleStream {
 
 /// Whether what an entry says may have changed a record. An action that is not known may have.
 fn changes(entry: &Entry) -> bool {
-    let is_read = Action::from_str(&entry.action)
-        .is_ok_and(|action| matches!(action.sensitivity(), Sensitivity::Read | Sensitivity::Reveal));
+    let is_read = Action::from_str(&entry.action).is_ok_and(|action| {
+        // Another export changes no record; one for good moves the epoch, which ends this one.
+        matches!(action.sensitivity(), Sensitivity::Read | Sensitivity::Reveal) || action == Action::BundleExport
+    });
     entry.outcome == "ok" && !is_read
 }

@@ -28,7 +28,9 @@ impl StoreUrl {
     pub(crate) fn parse(text: &str, password_file: Option<&Path>) -> Result<Self, Fail> {
         if let Some(path) = text.strip_prefix("sqlite:") {
             if path.is_empty() || path == "//" {
-                return Err(Fail::usage("`sqlite:` needs the path of a file").with_hint("sqlite:bailiwick-data/bailiwick.db"));
+                return Err(
+                    Fail::usage("`sqlite:` needs the path of a file").with_hint("sqlite:bailiwick-data/bailiwick.db")
+                );
             }
             return Ok(Self::Sqlite(PathBuf::from(path.strip_prefix("//").unwrap_or(path))));
         }
