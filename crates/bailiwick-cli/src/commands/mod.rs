@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod attest;
 pub(crate) mod binding;
+mod bundle;
 pub(crate) mod caller;
 pub(crate) mod credential;
 pub(crate) mod docs;

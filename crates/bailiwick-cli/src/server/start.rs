@@ -145,6 +145,8 @@ pub(crate) fn serve(_session: &mut Session, config: &Config, store: Option<Store
             root_key_file,
             init_tenant: config.vault_init_tenant.clone(),
             stays_ready_when_broken: !config.isolation.fail_readiness,
+            spool_directory: config.spool_directory.clone(),
+            ..HttpConfig::default()
         };
         let server = Server::new(app, http).map_err(|error| fault("routes", error))?;
         let (listener, bound) = listen(config.listen).await?;
