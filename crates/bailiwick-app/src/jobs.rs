@@ -118,7 +118,7 @@ impl App {
                         bump_epoch: true,
                         state: Some(TenantState { phase: Phase::Deleted, is_sealed: false }.number()),
                         meta: Some((header.meta_version, meta.to_bytes()?)),
-                        wake: None,
+                        ..HeaderChange::default()
                     },
                     writes: Vec::new(),
                     entries: vec![seal_entry(self, &snapshot, &entry)?],

@@ -19,8 +19,8 @@ pub(crate) type Read<T> = rusqlite::Result<Result<T, StoreError>>;
 
 const NUMBER: &str = "SELECT no FROM tenant WHERE id = ?1";
 const HEADER: &str =
-    "SELECT id, slug, state, epoch, ledger, counts, meta, meta_version, revision FROM tenant WHERE no = ?1";
-const HEADERS: &str = "SELECT id, slug, state, epoch, ledger, counts, meta, meta_version, revision FROM tenant \
+    "SELECT id, slug, state, epoch, ledger, counts, meta, meta_version, revision, wake FROM tenant WHERE no = ?1";
+const HEADERS: &str = "SELECT id, slug, state, epoch, ledger, counts, meta, meta_version, revision, wake FROM tenant \
     WHERE slug > ?1 AND id <> ?2 ORDER BY slug LIMIT ?3";
 const BY_SLUG: &str = "SELECT id FROM tenant WHERE slug = ?1";
 const TOTALS: &str = "SELECT state, count(*) FROM tenant GROUP BY state";
@@ -105,6 +105,7 @@ fn header_of(row: &Row<'_>) -> Read<Header> {
         meta: row.get(6)?,
         meta_version: unsigned(row, 7)?,
         revision: unsigned(row, 8)?,
+        wake: row.get::<_, Option<i64>>(9)?.map(Timestamp::from_unix_ms),
     }))
 }
 
