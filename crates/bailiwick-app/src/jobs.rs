@@ -67,6 +67,10 @@ impl App {
         let Some(header) = self.store.header(tenant).await? else { return Ok(()) };
         let meta = TenantMeta::from_bytes(&header.meta)?;
         let state = TenantState::from_number(header.state);
+        // What this version does not know (a plane that is being moved here) it has nothing to do with.
+        if state.number() != header.state {
+            return Ok(());
+        }
         let is_due = meta.shred_at.is_some_and(|moment| moment <= now);
         let kind = match state.phase {
             Phase::Deleted => JobKind::ShredTenant,

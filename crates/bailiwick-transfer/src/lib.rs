@@ -38,7 +38,7 @@ use bailiwick_types::TenantId;
 
 pub use copy::{copy, verify};
 pub use error::TransferError;
-pub use lineage::{Plan, Standing, plan};
+pub use lineage::{Plan, Standing, plan, plan_of_all};
 pub use progress::{Phase, Progress, Totals};
 pub use restore::{Open, check_file, check_target, restore};
 pub use rule::Rule;

@@ -79,6 +79,25 @@ pub async fn plan(from: &dyn Store, to: &dyn Store, rule: &Rule) -> Result<Plan,
     Ok(plan)
 }
 
+/// What a move into an empty store would do.
+///
+/// # Errors
+/// [`TransferError::Empty`], or what the source says.
+pub async fn plan_of_all(from: &dyn Store) -> Result<Plan, TransferError> {
+    let of_platform = platform(from).await?;
+    let mut plan = Plan::default();
+    let mut listed = Tenants::of(from);
+    loop {
+        let page = listed.page().await.map_err(TransferError::Source)?;
+        if page.is_empty() {
+            break;
+        }
+        plan.tenants.extend(page.into_iter().map(|header| (header.slug, Standing::Absent)));
+    }
+    plan.tenants.push((of_platform.slug, Standing::Absent));
+    Ok(plan)
+}
+
 async fn standing(from: &dyn Store, to: &dyn Store, rule: &Rule, source: &Header) -> Result<Standing, TransferError> {
     let foreign = |what: &str| TransferError::Foreign(format!("{} {what}", named(source.tenant, &source.slug)));
     let Some(target) = to.header(source.tenant).await.map_err(TransferError::Target)? else {

@@ -7,6 +7,7 @@ mod logging;
 mod program;
 mod prover;
 mod start;
+pub(crate) mod store_url;
 mod tls;
 mod welcome;
 

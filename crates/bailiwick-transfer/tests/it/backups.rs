@@ -6,7 +6,7 @@ use bailiwick_ledger::sha256;
 use bailiwick_store::{Space, Store};
 use bailiwick_store_conformance::build::{Build, at, create, put};
 use bailiwick_store_conformance::{Fault, FaultyStore};
-use bailiwick_transfer::{Progress, Rule, TransferError, check_file, check_target};
+use bailiwick_transfer::{Progress, Rule, TransferError, check_file};
 use bailiwick_types::TenantId;
 
 use crate::house::{
@@ -105,7 +105,7 @@ async fn small() -> Vec<u8> {
 
 async fn refused(bytes: &[u8]) -> String {
     let to = model().await;
-    let error = check_target(&opened(bytes), &to, &exact(), &Progress::default()).await.unwrap_err();
+    let error = restore(bytes, &to, &exact()).await.unwrap_err();
     assert!(matches!(error, TransferError::File(_)), "{error}");
     assert!(to.header(SMALL).await.unwrap().is_none() && to.header(TenantId::PLATFORM).await.unwrap().is_none());
     error.to_string()

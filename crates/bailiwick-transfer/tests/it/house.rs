@@ -133,7 +133,8 @@ pub(crate) fn opened(bytes: &[u8]) -> impl Fn() -> io::Result<Box<dyn Read + Sen
 
 pub(crate) async fn restore(bytes: &[u8], to: &Arc<dyn Store>, rule: &Rule) -> Result<Contents, TransferError> {
     let (open, progress) = (opened(bytes), Progress::default());
-    let contents = bailiwick_transfer::check_target(&open, to, rule, &progress).await?;
+    let contents = bailiwick_transfer::check_file(&open, &progress).await?;
+    bailiwick_transfer::check_target(&open, to, rule, &contents, &progress).await?;
     bailiwick_transfer::restore(&open, to, rule, &contents, &progress).await?;
     Ok(contents)
 }
