@@ -147,6 +147,7 @@ impl App {
             meta: Vec::new(),
             meta_version: 0,
             revision: 0,
+            wake: None,
         };
         let snapshot = Snapshot::new(&header, &meta, Some(Arc::new(keyring)), installation, 0);
         let operator = OperatorRecord {

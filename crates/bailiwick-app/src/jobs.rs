@@ -67,6 +67,10 @@ impl App {
         let Some(header) = self.store.header(tenant).await? else { return Ok(()) };
         let meta = TenantMeta::from_bytes(&header.meta)?;
         let state = TenantState::from_number(header.state);
+        // What this version does not know (a plane that is being moved here) it has nothing to do with.
+        if state.number() != header.state {
+            return Ok(());
+        }
         let is_due = meta.shred_at.is_some_and(|moment| moment <= now);
         let kind = match state.phase {
             Phase::Deleted => JobKind::ShredTenant,
@@ -118,7 +122,7 @@ impl App {
                         bump_epoch: true,
                         state: Some(TenantState { phase: Phase::Deleted, is_sealed: false }.number()),
                         meta: Some((header.meta_version, meta.to_bytes()?)),
-                        wake: None,
+                        ..HeaderChange::default()
                     },
                     writes: Vec::new(),
                     entries: vec![seal_entry(self, &snapshot, &entry)?],

@@ -31,6 +31,7 @@ pub mod policies;
 mod prove;
 mod records;
 pub mod recovery;
+pub mod relocation;
 mod request;
 pub mod secrets;
 mod snapshot;

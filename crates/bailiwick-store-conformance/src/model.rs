@@ -57,6 +57,9 @@ pub enum Bug {
     RevisionIgnored,
     RevisionOfEntriesToo,
     RevisionForgotten,
+    WakeHidden,
+    RestoredIgnored,
+    RestoredMayShrink,
 }
 
 #[derive(Debug, Clone)]
@@ -173,6 +176,14 @@ impl Model {
         {
             return Err(CommitError::Conflict { space: None });
         }
+        if let Some(restored) = part.header.restored {
+            let (epoch, revision) = found.map_or((1, 0), |tenant| (tenant.header.epoch, tenant.header.revision));
+            let grows =
+                restored.epoch >= epoch && restored.meta_version >= meta_version && restored.revision >= revision;
+            if !grows && !self.has(Bug::RestoredMayShrink) {
+                return Err(CommitError::Conflict { space: None });
+            }
+        }
         let mut counts = found.map(|tenant| tenant.header.counts.clone()).unwrap_or_default();
         for write in &part.writes {
             let record = found.and_then(|tenant| tenant.records.get(&(write.space, write.key.clone())));
@@ -228,6 +239,7 @@ impl Model {
                 meta: Vec::new(),
                 meta_version: 0,
                 revision: 0,
+                wake: None,
             };
             let (records, entries) = Default::default();
             state.tenants.insert(part.tenant, Tenant { header, wake: None, records, entries, born });
@@ -252,6 +264,7 @@ impl Model {
             (Some(Wake::By(at) | Wake::At(at)), _) => Some(at),
             (Some(Wake::Never), set) => set.filter(|_| self.has(Bug::NeverKeepsWake)),
         };
+        tenant.header.wake = tenant.wake.filter(|_| !self.has(Bug::WakeHidden));
         for write in &part.writes {
             let key = (write.space, write.key.clone());
             let is_new = match &write.value {
@@ -272,6 +285,10 @@ impl Model {
         let is_written = !part.writes.is_empty() && !self.has(Bug::RevisionForgotten);
         if is_written || (!part.entries.is_empty() && self.has(Bug::RevisionOfEntriesToo)) {
             tenant.header.revision += 1;
+        }
+        if let Some(restored) = part.header.restored.filter(|_| !self.has(Bug::RestoredIgnored)) {
+            (tenant.header.epoch, tenant.header.meta_version) = (restored.epoch, restored.meta_version);
+            tenant.header.revision = restored.revision;
         }
         let first_index = tenant.header.ledger.size();
         for (index, entry) in (first_index..).zip(&part.entries) {

@@ -54,6 +54,10 @@ const NOTICED: &[(Bug, &str)] = &[
     (Bug::LastCommitLostOnClose, "reopening::versions_and_epochs_go_on"),
     (Bug::MalformedApplied, "commits::a_malformed_commit_is_refused"),
     (Bug::VersionMayStand, "commits::a_version_must_grow"),
+    (Bug::WakeHidden, "wakes::the_header_says_when"),
+    (Bug::RestoredIgnored, "tenants::a_restored_tenant_has_the_numbers_that_it_had"),
+    (Bug::RestoredMayShrink, "tenants::restored_numbers_never_go_back"),
+    (Bug::RestoredMayShrink, "history::any_history_reads_as_the_model_says"),
     (Bug::VersionMayStand, "history::any_history_reads_as_the_model_says"),
 ];
 

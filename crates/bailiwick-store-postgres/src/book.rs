@@ -32,7 +32,10 @@ impl Slot {
     /// Whether more must be written than what almost every commit changes.
     pub(crate) fn row_changed(&self) -> bool {
         self.before.as_ref().is_some_and(|before| {
-            self.meta.is_some() || before.state != self.head.state || before.wake != self.head.wake
+            self.meta.is_some()
+                || before.meta_version != self.head.meta_version
+                || before.state != self.head.state
+                || before.wake != self.head.wake
         })
     }
 }

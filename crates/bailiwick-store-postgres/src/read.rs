@@ -216,6 +216,7 @@ fn header(row: &Row) -> Result<Header, StoreError> {
         meta: get(row, 6)?,
         meta_version: unsigned(row, 7)?,
         revision: unsigned(row, 8)?,
+        wake: get::<Option<i64>>(row, 9)?.map(Timestamp::from_unix_ms),
     })
 }
 

@@ -41,10 +41,10 @@ macro_rules! statements {
 }
 
 statements! {
-    Header(UUID) = "SELECT tenant, slug, state, epoch, ledger, counts, meta, meta_version, revision \
+    Header(UUID) = "SELECT tenant, slug, state, epoch, ledger, counts, meta, meta_version, revision, wake \
         FROM bailiwick.tenant WHERE tenant = $1";
     Headers(TEXT, UUID, INT8) = "SELECT t.tenant, t.slug, t.state, t.epoch, t.ledger, t.counts, t.meta, t.meta_version, \
-        t.revision FROM bailiwick.slug s JOIN bailiwick.tenant t ON t.tenant = s.tenant \
+        t.revision, t.wake FROM bailiwick.slug s JOIN bailiwick.tenant t ON t.tenant = s.tenant \
         WHERE s.slug > $1 AND s.tenant <> $2 ORDER BY s.slug LIMIT $3";
     TenantBySlug(TEXT) = "SELECT tenant FROM bailiwick.slug WHERE slug = $1";
     Totals(UUID) = "SELECT state, count(*) FROM bailiwick.tenant WHERE tenant <> $1 GROUP BY state ORDER BY state";

@@ -5,7 +5,8 @@
 //!
 //! # Invariants
 //! - The port's, INV-STORE-1 to 5; how each is kept is said where it is kept.
-//! - INV-SQLITE-3: one process has the file open. A second one is refused by an advisory lock on `<database>.lock`.
+//! - INV-SQLITE-3: one process has the file open to write. A second one is refused by an advisory lock on
+//!   `<database>.lock`. Who only reads, for a backup, needs no lock (see `snapshot`).
 //!
 //! # Deliberately absent
 //! No network file systems (SQLite's WAL needs shared memory). No second writer, so no lock to wait for and no deadlock.
@@ -23,6 +24,7 @@ mod read;
 #[cfg(test)]
 mod sabotage;
 mod schema;
+mod snapshot;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -45,6 +47,7 @@ use crate::connect::Place;
 pub use crate::error::OpenError;
 use crate::pool::{Numbers, Pool};
 use crate::read::{Range, Read};
+pub use crate::snapshot::SqliteSnapshot;
 use crate::writer::{Answer, Job, Request, Writer};
 
 /// Rows that are read where they are asked for; a longer read moves to a blocking thread.

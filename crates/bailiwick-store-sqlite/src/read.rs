@@ -10,7 +10,7 @@ use bailiwick_ledger::{CompactRange, Hash};
 use bailiwick_store::{Child, Counts, Header, Record, Space, StoreError, StoredEntry, Totals};
 use bailiwick_types::{TenantId, Timestamp};
 use rusqlite::types::FromSql;
-use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+use rusqlite::{Connection, OptionalExtension, Params, Row, Transaction, params};
 
 use crate::pool::Numbers;
 
@@ -19,8 +19,8 @@ pub(crate) type Read<T> = rusqlite::Result<Result<T, StoreError>>;
 
 const NUMBER: &str = "SELECT no FROM tenant WHERE id = ?1";
 const HEADER: &str =
-    "SELECT id, slug, state, epoch, ledger, counts, meta, meta_version, revision FROM tenant WHERE no = ?1";
-const HEADERS: &str = "SELECT id, slug, state, epoch, ledger, counts, meta, meta_version, revision FROM tenant \
+    "SELECT id, slug, state, epoch, ledger, counts, meta, meta_version, revision, wake FROM tenant WHERE no = ?1";
+const HEADERS: &str = "SELECT id, slug, state, epoch, ledger, counts, meta, meta_version, revision, wake FROM tenant \
     WHERE slug > ?1 AND id <> ?2 ORDER BY slug LIMIT ?3";
 const BY_SLUG: &str = "SELECT id FROM tenant WHERE slug = ?1";
 const TOTALS: &str = "SELECT state, count(*) FROM tenant GROUP BY state";
@@ -84,6 +84,11 @@ pub(crate) fn number(conn: &Connection, numbers: &Numbers, tenant: TenantId) -> 
     Ok(no)
 }
 
+/// One state for several statements; a connection that is in a transaction already has one.
+fn snapshot(conn: &Connection) -> rusqlite::Result<Option<Transaction<'_>>> {
+    if conn.is_autocommit() { conn.unchecked_transaction().map(Some) } else { Ok(None) }
+}
+
 pub(crate) fn beat(conn: &Connection) -> Read<i64> {
     Ok(one(conn, BEAT, [])?.map_or_else(|| damaged("the row that shows that writes work is gone"), Ok))
 }
@@ -105,6 +110,7 @@ fn header_of(row: &Row<'_>) -> Read<Header> {
         meta: row.get(6)?,
         meta_version: unsigned(row, 7)?,
         revision: unsigned(row, 8)?,
+        wake: row.get::<_, Option<i64>>(9)?.map(Timestamp::from_unix_ms),
     }))
 }
 
@@ -126,15 +132,16 @@ pub(crate) fn headers(conn: &Connection, after: Option<&str>, limit: usize) -> R
 
 pub(crate) fn totals(conn: &Connection) -> Read<Totals> {
     // One snapshot for both, or the platform could be taken from another state than it was counted in.
-    let snapshot = conn.unchecked_transaction()?;
-    let platform: Option<u8> = one(&snapshot, STATE, [TenantId::PLATFORM.as_bytes()])?;
-    let mut by_state: Vec<(u8, u64)> = all(&snapshot, TOTALS, [], |row| Ok((row.get(0)?, unsigned(row, 1)?)))?;
+    let snapshot = snapshot(conn)?;
+    let platform: Option<u8> = one(conn, STATE, [TenantId::PLATFORM.as_bytes()])?;
+    let mut by_state: Vec<(u8, u64)> = all(conn, TOTALS, [], |row| Ok((row.get(0)?, unsigned(row, 1)?)))?;
     for (state, tenants) in &mut by_state {
         if Some(*state) == platform {
             *tenants = tenants.saturating_sub(1);
         }
     }
     by_state.retain(|(_, tenants)| *tenants > 0);
+    drop(snapshot);
     Ok(Ok(Totals { by_state }))
 }
 
@@ -207,7 +214,7 @@ fn behind(prefix: &[u8], name: &[u8]) -> Option<Vec<u8>> {
 
 pub(crate) fn children(conn: &Connection, numbers: &Numbers, range: &Range) -> Read<Vec<Child>> {
     let Some(no) = number(conn, numbers, range.tenant)? else { return Ok(Ok(Vec::new())) };
-    let snapshot = conn.unchecked_transaction()?;
+    let _snapshot = snapshot(conn)?;
     let (prefix, end) = (range.prefix.as_slice(), past(&range.prefix));
     // A key that is the prefix itself has no name below it, so even the first search starts behind one.
     let after = range.after.as_deref().map(first_segment).unwrap_or_default();
@@ -217,7 +224,7 @@ pub(crate) fn children(conn: &Connection, numbers: &Numbers, range: &Range) -> R
         && found.len() < range.limit
     {
         let (space, limit) = (range.space.number(), bounded(range.limit - found.len()));
-        let mut statement = snapshot.prepare_cached(if end.is_some() { KEYS } else { KEYS_TO_END })?;
+        let mut statement = conn.prepare_cached(if end.is_some() { KEYS } else { KEYS_TO_END })?;
         let mut rows = match &end {
             Some(end) => statement.query(params![no, space, start, end, limit])?,
             None => statement.query(params![no, space, start, limit])?,

@@ -15,6 +15,8 @@
 //! # Deliberately absent
 //! No foreign keys (every write goes through one thread that has just read the tenant's row), no triggers, no views.
 
+use std::cmp::Ordering;
+
 use rusqlite::Connection;
 
 use crate::error::OpenError;
@@ -88,6 +90,18 @@ ALTER TABLE tenant ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;
 /// The newest version that this build knows.
 pub(crate) fn newest() -> u32 {
     u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX)
+}
+
+/// Refuses a database that is not ours, or not of this version.
+pub(crate) fn check(conn: &Connection) -> Result<(), OpenError> {
+    let application: i32 = conn.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    let found: u32 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    match (application, found.cmp(&newest())) {
+        (APPLICATION_ID, Ordering::Equal) => Ok(()),
+        (APPLICATION_ID, Ordering::Greater) => Err(OpenError::Newer { found, known: newest() }),
+        (APPLICATION_ID, Ordering::Less) => Err(OpenError::Older { found, known: newest() }),
+        _ => Err(OpenError::Foreign),
+    }
 }
 
 /// Brings a database to the newest version, one transaction per step.

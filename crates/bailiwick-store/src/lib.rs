@@ -24,7 +24,7 @@ use async_trait::async_trait;
 use bailiwick_ledger::Hash;
 use bailiwick_types::{TenantId, Timestamp};
 
-pub use commit::{Commit, Committed, Expect, HeaderChange, NewEntry, Part, Receipt, Wake, Write};
+pub use commit::{Commit, Committed, Expect, HeaderChange, NewEntry, Part, Receipt, Restored, Wake, Write};
 pub use error::{CommitError, StoreError};
 pub use head::{Head, Subtree};
 pub use record::{Child, Counts, Header, Known, Record, Space, StoredEntry, Totals};

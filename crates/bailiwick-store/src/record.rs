@@ -1,7 +1,7 @@
 //! What the store keeps.
 
 use bailiwick_ledger::{CompactRange, Hash};
-use bailiwick_types::TenantId;
+use bailiwick_types::{TenantId, Timestamp};
 
 macro_rules! spaces {
     ($($name:ident = $number:literal, $text:literal, $doc:literal;)+) => {
@@ -147,6 +147,8 @@ pub struct Header {
     pub meta_version: u64,
     /// Grows by one with each part that has writes: while it stands, so does every record.
     pub revision: u64,
+    /// When the tenant's background work is due, if it is. What [`crate::Store::due`] goes by.
+    pub wake: Option<Timestamp>,
 }
 
 /// A ledger entry as it is stored.

@@ -64,7 +64,7 @@ impl App {
         let Some(keyring) = &snapshot.keyring else {
             // Without its keys nobody can be authenticated. Only the holder of a credential id learns that it is sealed.
             let known = self.store.record(snapshot.tenant, Space::Credential, presented.id().as_bytes()).await?;
-            return Err(known.map_or_else(dead, |_| AppError::new(Code::TenantSealed)));
+            return Err(known.map_or_else(dead, |_| crate::relocation::sealed(&snapshot)));
         };
         let now = self.now();
         let outcome = match self.known_credential(&snapshot, presented.id()).await? {
@@ -123,7 +123,10 @@ impl App {
         let mut snapshot = Snapshot::new(&header, &meta, keyring, home, platform_epoch);
         snapshot.limits = meta.quotas.over(&self.config.limits);
         let snapshot = Arc::new(snapshot);
-        self.snapshots.insert(tenant, Arc::clone(&snapshot));
+        // Without its keys nothing commits in a plane, so nothing would find out that another process has opened it.
+        if snapshot.keyring.is_some() {
+            self.snapshots.insert(tenant, Arc::clone(&snapshot));
+        }
         Ok(Some(snapshot))
     }
 

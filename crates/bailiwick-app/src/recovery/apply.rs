@@ -250,6 +250,7 @@ impl<'a> Writing<'a> {
             meta: Vec::new(),
             meta_version: 0,
             revision: 0,
+            wake: None,
         };
         let keyring = Some(std::sync::Arc::clone(&self.accepted.keyring));
         Snapshot::new(&header, &self.meta, keyring, head.home, self.plan.platform.epoch)
