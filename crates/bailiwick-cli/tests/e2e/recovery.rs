@@ -16,9 +16,8 @@ fn lived_in() -> (Dev, String, String, String) {
     let operator = dev.operator.clone();
     dev.act_as(&operator);
     dev.house.file("operator.key", &operator);
-    let made = dev.house.sh("operator create Mallory --role operator-admin -o json").json();
-    let id = made["operator"]["id"].as_str().unwrap_or_else(|| panic!("{made}")).to_owned();
-    let credential = made["credential"].as_str().unwrap_or_else(|| panic!("{made}")).to_owned();
+    let id = dev.house.sh("operator create Mallory --role operator-admin -q").word();
+    let credential = dev.house.sh(&format!("operator credential issue {id} -q")).word();
     let listed = dev.house.sh(&format!("operator credential list {id} -o json")).json();
     let key = listed["items"][0]["id"].as_str().unwrap().to_owned();
     (dev, id, key, credential)

@@ -18,6 +18,7 @@ mod limits;
 mod matrix;
 mod probe;
 mod proofs;
+mod relocation;
 mod rotation;
 mod routes;
 mod tenancy;

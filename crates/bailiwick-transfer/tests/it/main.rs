@@ -3,5 +3,7 @@
 
 mod backups;
 mod copies;
+mod hooked;
 mod house;
+mod killed;
 mod lively;
