@@ -125,6 +125,33 @@ fn a_restored_installation_lets_nobody_in_whom_nobody_has_named() {
 }
 
 #[test]
+fn what_is_known_to_be_revoked_since_is_removed_before_anything_is_opened() {
+    let world = World::two_tenants();
+    let rule = Rule::anew(CLOSED, 1, relocation::restored_state);
+    let restored = world.moved_to(restored(&world, &rule));
+    let store = Arc::clone(restored.store());
+    let (reader, viewer) = (&restored.acme.reader.key, &restored.globex.viewer.key);
+    let unknown = "key_00000000000000000000000004".parse().unwrap();
+    let since = BTreeSet::from([reader.id.parse().unwrap(), viewer.id.parse().unwrap(), unknown]);
+    let removed = restored.block_on(relocation::remove_credentials(store.as_ref(), &since)).unwrap();
+    assert_eq!(removed.len(), 2, "one that the backup does not have is no failure");
+    assert_eq!(restored.block_on(relocation::remove_credentials(store.as_ref(), &since)).unwrap().len(), 0);
+    restored.block_on(relocation::accept(store.as_ref(), &Keep::All)).unwrap();
+    for own in [&restored.acme, &restored.globex] {
+        let target = format!("/api/v1/platform/tenants/{}/resume", own.slug);
+        restored.send(&world.platform.admin, "POST", &target, &json!({})).expect(200);
+        restored.get(&own.owner, &secret(own, names::LIVE)).expect(200);
+    }
+    restored.get(&reader.credential, &secret(&restored.acme, names::LIVE)).expect_refusal(401, "credential_invalid");
+    restored.get(&viewer.credential, &secret(&restored.globex, names::LIVE)).expect_refusal(401, "credential_invalid");
+    // The same names in the other tenant are other credentials.
+    restored.get(&restored.globex.reader, &secret(&restored.globex, names::LIVE)).expect(200);
+    let listed = format!("/api/v1/t/acme/accounts/{}/keys", restored.acme.reader.id);
+    let keys = restored.get(&restored.acme.owner, &listed).expect(200);
+    assert!(keys["items"].as_array().unwrap().iter().all(|key| key["id"] != reader.id.as_str()), "{keys}");
+}
+
+#[test]
 fn an_acceptance_names_credentials_that_are_there() {
     let world = World::two_tenants();
     let rule = Rule::anew(CLOSED, 1, relocation::restored_state);
