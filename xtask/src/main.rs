@@ -15,6 +15,7 @@ mod failure;
 mod generated;
 mod http;
 mod mutants;
+mod packages;
 mod server;
 mod setup;
 mod shell;

@@ -1,7 +1,7 @@
 //! What the tests need beyond Rust, installed below the target directory.
 //!
 //! Everything from PyPI goes into one virtual environment, so nothing of the machine changes and deleting the target
-//! directory undoes it. Only a missing Python and cvc5 come from the machine's own packages, and only as root.
+//! directory undoes it. Only what PyPI does not have comes from the machine's own packages (`packages.rs`).
 //!
 //! A stamp holds the requirements that were installed last: when it agrees, nothing is started at all.
 
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::failure::{Context, Failure, Outcome};
-use crate::shell;
+use crate::{packages, shell};
 
 const REQUIREMENTS: &str = include_str!("../requirements.txt");
 
@@ -46,7 +46,7 @@ pub(crate) fn setup() -> Outcome<Tools> {
     let home = shell::target_dir()?.join("xtask");
     let tools = Tools { venv: home.join("venv"), cache: home.join("cache") };
     let stamp = home.join("installed");
-    solver()?;
+    packages::install(&packages::all())?;
     if fs::read_to_string(&stamp).is_ok_and(|text| text == REQUIREMENTS) && tools.python().exists() {
         println!("setup: everything is there ({})", home.display());
         return Ok(tools);
@@ -63,26 +63,6 @@ pub(crate) fn setup() -> Outcome<Tools> {
     Ok(tools)
 }
 
-/// cvc5, which the prover's tests ask. It comes from the machine's packages: there is no other build of it to be had.
-pub(crate) fn solver() -> Outcome {
-    if shell::succeeds(Command::new("cvc5").arg("--version")) {
-        return Ok(());
-    }
-    let by_hand = "apt-get update && apt-get install --yes cvc5";
-    if !is_root() || !shell::succeeds(Command::new("apt-get").arg("--version")) {
-        return Err(Failure::new(format!(
-            "cvc5 is needed, the solver that proves policies: install it with this system's package manager, then run \
-             `cargo xtask setup` again. On Debian:\n  sudo sh -c '{by_hand}'"
-        )));
-    }
-    println!("setup: installing cvc5 with apt-get: it is missing here");
-    let offline = || format!("apt-get could not install cvc5; with a network, run:\n  {by_hand}");
-    shell::run(Command::new("apt-get").args(["update", "--quiet"])).advice(offline())?;
-    let mut install = Command::new("apt-get");
-    install.env("DEBIAN_FRONTEND", "noninteractive");
-    shell::run(install.args(["install", "--yes", "--quiet", "--no-install-recommends", "cvc5"])).advice(offline())
-}
-
 fn make_venv(venv: &Path) -> Outcome {
     // A virtual environment breaks when the Python that it points to goes away; a fresh one is cheap.
     if venv.exists() && !shell::succeeds(Command::new(venv.join("bin/python")).args(["-m", "pip", "--version"])) {
@@ -94,27 +74,7 @@ fn make_venv(venv: &Path) -> Outcome {
     if try_venv(venv) {
         return Ok(());
     }
-    let packages = ["python3", "python3-venv"];
-    let by_hand = format!("apt-get update && apt-get install --yes {}", packages.join(" "));
-    if !shell::succeeds(Command::new("apt-get").arg("--version")) {
-        return Err(Failure::new(
-            "Python 3.10 or later with `venv` is needed, and this machine has no apt-get to install it with: \
-             install it with this system's package manager, then run `cargo xtask setup` again",
-        ));
-    }
-    if !is_root() {
-        return Err(Failure::new(format!(
-            "Python 3.10 or later with `venv` is needed, and only root may install it. Run this, then \
-             `cargo xtask setup` again:\n  sudo sh -c '{by_hand}'"
-        )));
-    }
-    println!("setup: installing {} with apt-get: Python with `venv` is missing here", packages.join(", "));
-    let offline = || format!("apt-get could not install Python; with a network, run:\n  {by_hand}");
-    shell::run(Command::new("apt-get").args(["update", "--quiet"])).advice(offline())?;
-    let mut install = Command::new("apt-get");
-    install.env("DEBIAN_FRONTEND", "noninteractive");
-    shell::run(install.args(["install", "--yes", "--quiet", "--no-install-recommends"]).args(packages))
-        .advice(offline())?;
+    packages::apt(&["python3", "python3-venv"], "Python 3.10 or later with `venv`")?;
     if try_venv(venv) { Ok(()) } else { Err(Failure::new("the Python of this system is older than 3.10")) }
 }
 
@@ -123,10 +83,6 @@ fn try_venv(venv: &Path) -> bool {
     let recent = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))";
     let found = candidates.into_iter().find(|python| shell::succeeds(Command::new(python).args(["-c", recent])));
     found.is_some_and(|python| shell::run(Command::new(python).args(["-m", "venv"]).arg(venv)).is_ok())
-}
-
-fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
 }
 
 fn install_packages(tools: &Tools) -> Outcome {

@@ -30,6 +30,7 @@ mod page;
 pub mod policies;
 mod prove;
 mod records;
+pub mod recovery;
 pub mod relocation;
 mod request;
 pub mod secrets;

@@ -127,8 +127,7 @@ pub(crate) enum Command {
     /// Look at a server's configuration
     #[command(subcommand)]
     Config(server::ConfigCommand),
-
-    /// The store of an installation, on the machine that has it
+    /// Where everything is kept: copies, and the roles, schema and checks of a database
     #[command(subcommand)]
     Store(store::StoreCommand),
     /// Write a whole installation into one file, also while a server uses it

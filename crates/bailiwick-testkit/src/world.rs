@@ -113,6 +113,20 @@ impl World {
         world
     }
 
+    /// Another installation: its own id, root key and platform, and no tenants.
+    pub fn elsewhere(seed: &str) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let options = WorldOptions { seed: format!("elsewhere {seed}"), ..WorldOptions::default() };
+        let mut world = Self::unopened(directory, options, template().now);
+        world.start();
+        let body = serde_json::json!({ "provider": "file" });
+        let made = world.send(bailiwick_probe::catalogue::ANONYMOUS, "POST", "/api/v1/init", &body).expect(200);
+        let text = |name: &str| made["operator"][name].as_str().expect("an operator").to_owned();
+        world.platform.admin.id = text("id");
+        world.platform.admin.key.credential = text("credential");
+        world
+    }
+
     /// A server on another directory that has this world's installation, moved there. It knows the same parties, and its
     /// clock stands where this one's does.
     pub fn moved_to(&self, directory: TempDir) -> Self {

@@ -4,6 +4,7 @@ pub(crate) mod account;
 pub(crate) mod attest;
 pub(crate) mod backup;
 pub(crate) mod binding;
+mod bundle;
 pub(crate) mod caller;
 pub(crate) mod credential;
 pub(crate) mod docs;
@@ -29,6 +30,7 @@ pub(crate) mod role;
 pub(crate) mod secret;
 pub(crate) mod secret_metadata;
 pub(crate) mod store;
+mod store_copy;
 pub(crate) mod tenant;
 pub(crate) mod verify;
 

@@ -22,13 +22,6 @@ const TICKS_PER_LINE: u32 = 50;
 /// How wide the bar is.
 const BAR: u64 = 24;
 
-/// Runs work that waits.
-pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Fail>>) -> Result<T, Fail> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Fail::new(ErrorClass::Fault, "runtime", error.to_string()))?;
-    runtime.block_on(work)
-}
-
 /// The failure of a move.
 #[expect(clippy::needless_pass_by_value, reason = "an adapter for `map_err`")]
 pub(crate) fn failed(error: TransferError) -> Fail {
@@ -151,14 +144,15 @@ mod tests {
     use bailiwick_store::{Commit, Expect, HeaderChange, Part};
 
     use super::*;
-    use crate::server::store_url::{Access, StoreUrl};
+    use crate::server::block_on;
+    use crate::server::store_url::StoreUrl;
 
     #[test]
     fn what_was_not_finished_and_what_is_none_are_no_installation() {
         let directory = tempfile::tempdir().unwrap();
         let url = StoreUrl::Sqlite(directory.path().join("bailiwick.db"));
         let refused = block_on(async {
-            let store = url.open(Access::Write).await?;
+            let store = url.open().await?;
             let empty = installation_in(&store).await.unwrap_err();
             // As a restore leaves it when it is cut off.
             let part = Part {

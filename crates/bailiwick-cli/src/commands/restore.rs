@@ -13,9 +13,10 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use crate::commands::backup;
-use crate::commands::moving::{block_on, conclude, failed, opener, watch};
+use crate::commands::moving::{conclude, failed, opener, watch};
 use crate::fail::Fail;
-use crate::server::store_url::{Access, StoreUrl};
+use crate::server::block_on;
+use crate::server::store_url::StoreUrl;
 use crate::session::Session;
 
 #[derive(Debug, Args)]
@@ -39,7 +40,10 @@ pub(crate) struct RestoreArgs {
     file: Option<PathBuf>,
     /// The store that gets it: an empty one, or one with a part of this very backup
     #[arg(long, value_name = "URL", required = true)]
-    store: Option<StoreUrl>,
+    store: Option<String>,
+    /// The file that holds the password of the database's role
+    #[arg(long, value_name = "FILE")]
+    store_password_file: Option<PathBuf>,
     /// What `backup` printed when the file was made
     #[arg(long, value_name = "HEX")]
     sha256: Option<String>,
@@ -69,7 +73,10 @@ The ids of what was revoked since are in a later export of each ledger: the reso
 pub(crate) struct AcceptArgs {
     /// The store of the restored installation
     #[arg(long, value_name = "URL")]
-    store: StoreUrl,
+    store: String,
+    /// The file that holds the password of the database's role
+    #[arg(long, value_name = "FILE")]
+    store_password_file: Option<PathBuf>,
     /// The id of an operator's credential that is good today
     #[arg(long, value_name = "CREDENTIAL_ID")]
     keep: Vec<CredentialId>,
@@ -116,6 +123,7 @@ async fn run_restore(session: &mut Session, args: RestoreArgs) -> Result<(), Fai
     let (Some(file), Some(store)) = (args.file, args.store) else {
         return Err(Fail::usage("--file and --store are needed"));
     };
+    let store = StoreUrl::parse(&store, args.store_password_file.as_deref())?;
     let rule = if args.trust_backup_is_latest {
         Rule::anew(CLOSED, epoch_min(session), |header| header.state)
     } else {
@@ -126,12 +134,12 @@ async fn run_restore(session: &mut Session, args: RestoreArgs) -> Result<(), Fai
     let (open, progress) = (opener(&file), Arc::new(Progress::default()));
     if args.dry_run {
         if store.is_there() {
-            let to = store.open(Access::Read).await?;
+            let to = store.open_to_read().await?;
             watch(session, &progress, check_target(&open, &to, &rule, &contents, &progress)).await?;
         }
         return said(session, "would_restore", &contents, !args.trust_backup_is_latest);
     }
-    let to = store.open(Access::Write).await?;
+    let to = store.open().await?;
     watch(session, &progress, check_target(&open, &to, &rule, &contents, &progress)).await?;
     watch(session, &progress, restore(&open, &to, &rule, &contents, &progress)).await?;
     said(session, "restored", &contents, !args.trust_backup_is_latest)
@@ -206,11 +214,12 @@ fn accept(session: &mut Session, args: &AcceptArgs) -> Result<(), Fail> {
     {
         return Err(Fail::usage(format!("`{both}` is named as good and as revoked")));
     }
+    let store = StoreUrl::parse(&args.store, args.store_password_file.as_deref())?;
     let (accepted, removed) = block_on(async {
-        if !args.store.is_there() {
+        if !store.is_there() {
             return Err(failed(bailiwick_transfer::TransferError::Empty));
         }
-        let store = args.store.open(Access::Write).await?;
+        let store = store.open().await?;
         // First, so that a credential which is known to be revoked is gone before anybody is let in.
         let removed = relocation::remove_credentials(store.as_ref(), &revoked).await.map_err(refused)?;
         Ok((relocation::accept(store.as_ref(), &keep).await.map_err(refused)?, removed.len()))
