@@ -7,3 +7,4 @@ mod hooked;
 mod house;
 mod killed;
 mod lively;
+mod shared;
