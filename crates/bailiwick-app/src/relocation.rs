@@ -6,7 +6,9 @@
 //! operators that had been cut off, and nobody would have decided that. So, unless whoever restores it vouches for it:
 //! - every tenant comes up suspended, and an operator resumes each one after asking what was revoked in it since;
 //! - the platform comes up sealed, so that no operator gets in either, until somebody with access to the store has named the
-//!   operators' credentials that are good today ([`accept`]). All others are removed, not asked.
+//!   operators' credentials that are good today ([`accept`]). All others are removed, not asked;
+//! - credentials of tenants that are known to be revoked since (from a later ledger) can be removed before any of it is
+//!   opened ([`remove_credentials`]), as nobody of a suspended tenant can do that.
 //!
 //! The canaries go on: their credentials were in the memory of the server that was, and nowhere else.
 
@@ -98,7 +100,7 @@ pub async fn accept(store: &dyn Store, keep: &Keep) -> Result<Accepted, AppError
     }
     let (mut kept, mut gone) = (BTreeSet::new(), BTreeSet::new());
     let mut writes = Vec::new();
-    for (key, version) in keys(store, Space::Credential).await? {
+    for (key, version) in keys(store, TenantId::PLATFORM, Space::Credential).await? {
         let id = <[u8; 16]>::try_from(key.as_slice()).map(CredentialId::from_bytes);
         let id = id.map_err(|_| AppError::internal("a credential's key is no id"))?;
         let is_kept = match keep {
@@ -120,14 +122,7 @@ pub async fn accept(store: &dyn Store, keep: &Keep) -> Result<Accepted, AppError
     if kept.is_empty() {
         return Err(AppError::invalid("with no credential kept, no operator could get in"));
     }
-    // The index and the last uses go with them; the id is at the end of the key in both.
-    for space in [Space::CredentialOf, Space::Usage] {
-        for (key, version) in keys(store, space).await? {
-            if key.last_chunk::<16>().is_some_and(|id| gone.contains(&CredentialId::from_bytes(*id))) {
-                writes.push(removal(space, key, version));
-            }
-        }
-    }
+    writes.extend(traces(store, TenantId::PLATFORM, &gone).await?);
     let part = Part {
         tenant: TenantId::PLATFORM,
         expect: Expect::Epoch(header.epoch),
@@ -139,16 +134,82 @@ pub async fn accept(store: &dyn Store, keep: &Keep) -> Result<Accepted, AppError
     Ok(Accepted { kept: kept.len(), removed: gone.len() })
 }
 
+/// Removes credentials, whichever plane they are of: what is known to have been revoked after a backup. Answers with those
+/// that were there. Each plane's are one commit, which bumps its epoch; cut off, the same call does the rest.
+///
+/// # Errors
+/// Whatever the store says.
+pub async fn remove_credentials(
+    store: &dyn Store,
+    ids: &BTreeSet<CredentialId>,
+) -> Result<BTreeSet<CredentialId>, AppError> {
+    let mut removed = remove_in(store, TenantId::PLATFORM, ids).await?;
+    let mut after: Option<String> = None;
+    loop {
+        let page = store.headers(after.as_deref(), PAGE).await?;
+        let is_last = page.len() < PAGE;
+        after = page.last().map(|header| header.slug.clone());
+        for header in page {
+            removed.extend(remove_in(store, header.tenant, ids).await?);
+        }
+        if is_last {
+            return Ok(removed);
+        }
+    }
+}
+
+async fn remove_in(
+    store: &dyn Store,
+    tenant: TenantId,
+    ids: &BTreeSet<CredentialId>,
+) -> Result<BTreeSet<CredentialId>, AppError> {
+    let Some(header) = store.header(tenant).await? else { return Ok(BTreeSet::new()) };
+    let (mut gone, mut writes) = (BTreeSet::new(), Vec::new());
+    for id in ids {
+        if let Some(record) = store.record(tenant, Space::Credential, id.as_bytes()).await? {
+            gone.insert(*id);
+            writes.push(removal(Space::Credential, id.as_bytes().to_vec(), record.version));
+        }
+    }
+    if gone.is_empty() {
+        return Ok(gone);
+    }
+    writes.extend(traces(store, tenant, &gone).await?);
+    let part = Part {
+        tenant,
+        expect: Expect::Epoch(header.epoch),
+        header: HeaderChange { bump_epoch: true, ..HeaderChange::default() },
+        writes,
+        entries: Vec::new(),
+    };
+    store.commit(Commit { parts: vec![part], guards: Vec::new() }).await?;
+    Ok(gone)
+}
+
+/// What else there is of credentials that go: their places in the index, and when they were last used. In both the id is at
+/// the end of the key.
+async fn traces(store: &dyn Store, tenant: TenantId, gone: &BTreeSet<CredentialId>) -> Result<Vec<Write>, AppError> {
+    let mut writes = Vec::new();
+    for space in [Space::CredentialOf, Space::Usage] {
+        for (key, version) in keys(store, tenant, space).await? {
+            if key.last_chunk::<16>().is_some_and(|id| gone.contains(&CredentialId::from_bytes(*id))) {
+                writes.push(removal(space, key, version));
+            }
+        }
+    }
+    Ok(writes)
+}
+
 fn removal(space: Space, key: Vec<u8>, version: u64) -> Write {
     Write { space, key, expected: Some(version), value: None, count_max: None }
 }
 
-/// The keys of the platform's records in a space, with their versions.
-async fn keys(store: &dyn Store, space: Space) -> Result<Vec<(Vec<u8>, u64)>, AppError> {
+/// The keys of a plane's records in a space, with their versions.
+async fn keys(store: &dyn Store, tenant: TenantId, space: Space) -> Result<Vec<(Vec<u8>, u64)>, AppError> {
     let mut keys = Vec::new();
     let mut after: Option<Vec<u8>> = None;
     loop {
-        let page = store.records(TenantId::PLATFORM, space, b"", after.as_deref(), PAGE).await?;
+        let page = store.records(tenant, space, b"", after.as_deref(), PAGE).await?;
         let is_last = page.len() < PAGE;
         after = page.last().map(|(key, _)| key.clone());
         keys.extend(page.into_iter().map(|(key, record)| (key, record.version)));

@@ -127,8 +127,7 @@ pub(crate) enum Command {
     /// Look at a server's configuration
     #[command(subcommand)]
     Config(server::ConfigCommand),
-
-    /// Where everything is kept: roles, schema and checks of a database; copies
+    /// Where everything is kept: copies, and the roles, schema and checks of a database
     #[command(subcommand)]
     Store(store::StoreCommand),
     /// Write a whole installation into one file, also while a server uses it

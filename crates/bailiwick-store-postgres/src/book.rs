@@ -33,9 +33,9 @@ impl Slot {
     pub(crate) fn row_changed(&self) -> bool {
         self.before.as_ref().is_some_and(|before| {
             self.meta.is_some()
-                || before.meta_version != self.head.meta_version
                 || before.state != self.head.state
                 || before.wake != self.head.wake
+                || before.meta_version != self.head.meta_version
         })
     }
 }

@@ -10,7 +10,7 @@ use bailiwick_app::{App, AppConfig};
 use bailiwick_http::{HttpConfig, Server};
 use bailiwick_store::{Header, Record, Space, Store, StoredEntry};
 use bailiwick_store_sqlite::{Options, SqliteStore};
-use bailiwick_types::{TenantId, Timestamp};
+use bailiwick_types::{Clock as _, TenantId, Timestamp};
 use parking_lot::Mutex;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -124,6 +124,20 @@ impl World {
         let text = |name: &str| made["operator"][name].as_str().expect("an operator").to_owned();
         world.platform.admin.id = text("id");
         world.platform.admin.key.credential = text("credential");
+        world
+    }
+
+    /// A server on another directory that has this world's installation, moved there. It knows the same parties, and its
+    /// clock stands where this one's does.
+    pub fn moved_to(&self, directory: TempDir) -> Self {
+        let options = WorldOptions { seed: format!("{}, moved", self.options.seed), ..self.options.clone() };
+        let mut world = Self::unopened(directory, options, self.clock.now());
+        world.acme.clone_from(&self.acme);
+        world.globex.clone_from(&self.globex);
+        world.platform.clone_from(&self.platform);
+        std::fs::copy(self.root_key_file(), world.root_key_file()).expect("the root key goes along");
+        world.start();
+        world.block_on(world.app().unseal_with_file(&world.root_key_file())).expect("the root key");
         world
     }
 

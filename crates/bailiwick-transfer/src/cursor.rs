@@ -21,7 +21,6 @@ pub(crate) struct Cursor {
     spaces: std::slice::Iter<'static, Space>,
     space: Option<Space>,
     after: Option<Vec<u8>>,
-    page: VecDeque<(Vec<u8>, Record)>,
 }
 
 impl Cursor {
@@ -29,7 +28,7 @@ impl Cursor {
     pub(crate) fn new(store: Arc<dyn Store>, tenant: TenantId) -> Self {
         let mut spaces = Space::ALL.iter();
         let space = spaces.next().copied();
-        Self { store, tenant, spaces, space, after: None, page: VecDeque::new() }
+        Self { store, tenant, spaces, space, after: None }
     }
 
     /// The next page of one space, not empty; none at the end.
@@ -53,28 +52,29 @@ impl Cursor {
 pub(crate) struct Ahead {
     cursor: Cursor,
     space: Option<Space>,
+    page: VecDeque<(Vec<u8>, Record)>,
 }
 
 impl Ahead {
     pub(crate) fn new(store: Arc<dyn Store>, tenant: TenantId) -> Self {
-        Self { cursor: Cursor::new(store, tenant), space: None }
+        Self { cursor: Cursor::new(store, tenant), space: None, page: VecDeque::new() }
     }
 
-    /// The next record, if it lies before this place; all that are left have no place given.
+    /// The next record, if it lies before this place or at it; without a place, whatever is next.
     pub(crate) async fn next_until(&mut self, place: Option<(Space, &[u8])>) -> Result<Option<Placed>, StoreError> {
-        if self.cursor.page.is_empty() {
+        if self.page.is_empty() {
             match self.cursor.page().await? {
                 None => return Ok(None),
                 Some((space, page)) => {
                     self.space = Some(space);
-                    self.cursor.page = page.into();
+                    self.page = page.into();
                 }
             }
         }
-        let (Some(space), Some((key, _))) = (self.space, self.cursor.page.front()) else { return Ok(None) };
+        let (Some(space), Some((key, _))) = (self.space, self.page.front()) else { return Ok(None) };
         if place.is_some_and(|(wanted, until)| (space, key.as_slice()) > (wanted, until)) {
             return Ok(None);
         }
-        Ok(self.cursor.page.pop_front().map(|(key, record)| (space, key, record)))
+        Ok(self.page.pop_front().map(|(key, record)| (space, key, record)))
     }
 }

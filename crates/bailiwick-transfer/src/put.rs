@@ -150,7 +150,7 @@ impl Put {
 
     /// Compares entries that the target has already with those of the source.
     async fn check_entries(&mut self, entries: &[StoredEntry]) -> Result<(), TransferError> {
-        let (Some(first), false) = (entries.first(), entries.is_empty()) else { return Ok(()) };
+        let Some(first) = entries.first() else { return Ok(()) };
         let there = self.store.entries(self.tenant, first.index, entries.len()).await.map_err(TransferError::Target)?;
         for (source, target) in entries.iter().zip(&there) {
             let is_erased_since = source.sealed.is_empty() && !target.sealed.is_empty();

@@ -68,7 +68,7 @@ impl Writing<'_> {
                     state: is_new.then_some(opened),
                     meta: Some((self.meta_version, self.meta.to_bytes()?)),
                     wake,
-                    restored: None,
+                    ..HeaderChange::default()
                 },
                 writes,
                 entries: vec![sealed],

@@ -10,11 +10,12 @@ use bailiwick_types::ErrorClass;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use crate::commands::moving::{amounts, block_on, conclude, installation_in, opener, watch};
+use crate::commands::moving::{amounts, conclude, installation_in, opener, watch};
 use crate::fail::Fail;
 use crate::files::PrivateFile;
 use crate::output::to_second;
-use crate::server::store_url::{Access, StoreUrl};
+use crate::server::block_on;
+use crate::server::store_url::StoreUrl;
 use crate::session::Session;
 
 #[derive(Debug, Args)]
@@ -31,9 +32,12 @@ installation's root key; keep that elsewhere. Keep the printed SHA-256 elsewhere
 one that was made."
 )]
 pub(crate) struct BackupArgs {
-    /// The store that has the installation, such as `sqlite:data/bailiwick.db`
+    /// The store that has the installation: `sqlite:PATH` or `postgres://ROLE@HOST/DATABASE`
     #[arg(long, value_name = "URL", required = true)]
-    store: Option<StoreUrl>,
+    store: Option<String>,
+    /// The file that holds the password of the database's role
+    #[arg(long, value_name = "FILE")]
+    store_password_file: Option<PathBuf>,
     /// The file to write; one that is there is replaced when the new one is whole
     #[arg(long, value_name = "FILE", required = true)]
     file: Option<PathBuf>,
@@ -75,13 +79,16 @@ pub(crate) fn run(session: &mut Session, args: BackupArgs) -> Result<(), Fail> {
             let answer = Answer { action: "verified", file: file.display().to_string(), manifest, tenants };
             conclude(session, &answer, rows)
         }
-        (None, Some(store), Some(file)) => block_on(make(session, &store, &file)),
+        (None, Some(store), Some(file)) => {
+            let store = StoreUrl::parse(&store, args.store_password_file.as_deref())?;
+            block_on(make(session, &store, &file))
+        }
         (None, _, _) => Err(Fail::usage("--store and --file are needed")),
     }
 }
 
 async fn make(session: &mut Session, store: &StoreUrl, file: &Path) -> Result<(), Fail> {
-    let from = store.open(Access::Read).await?;
+    let from = store.open_to_read().await?;
     let intro = Intro {
         installation: installation_in(&from).await?,
         engine: from.engine().to_owned(),

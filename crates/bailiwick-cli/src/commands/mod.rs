@@ -30,6 +30,7 @@ pub(crate) mod role;
 pub(crate) mod secret;
 pub(crate) mod secret_metadata;
 pub(crate) mod store;
+mod store_copy;
 pub(crate) mod tenant;
 pub(crate) mod verify;
 

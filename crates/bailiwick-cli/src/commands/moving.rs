@@ -22,13 +22,6 @@ const TICKS_PER_LINE: u32 = 50;
 /// How wide the bar is.
 const BAR: u64 = 24;
 
-/// Runs work that waits.
-pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Fail>>) -> Result<T, Fail> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Fail::new(ErrorClass::Fault, "runtime", error.to_string()))?;
-    runtime.block_on(work)
-}
-
 /// The failure of a move.
 #[expect(clippy::needless_pass_by_value, reason = "an adapter for `map_err`")]
 pub(crate) fn failed(error: TransferError) -> Fail {
@@ -101,6 +94,12 @@ fn bar(done: u64, all: u64) -> String {
 pub(crate) async fn installation_in(store: &Arc<dyn Store>) -> Result<String, Fail> {
     let header = store.header(TenantId::PLATFORM).await.map_err(|error| failed(TransferError::Source(error)))?;
     let header = header.ok_or_else(|| failed(TransferError::Empty))?;
+    if header.state == bailiwick_app::relocation::CLOSED {
+        let what = "a copy or a restore into this store was not finished";
+        return Err(
+            Fail::new(ErrorClass::Conflict, "source_unfinished", what).with_hint("finish it: run that command again")
+        );
+    }
     let id = bailiwick_app::relocation::installation_of(&header);
     let id = id
         .ok_or_else(|| Fail::new(ErrorClass::Fault, "source_unreadable", "the installation's record does not parse"))?;
@@ -142,7 +141,36 @@ pub(crate) fn opener(file: &Path) -> impl Fn() -> std::io::Result<Box<dyn std::i
 
 #[cfg(test)]
 mod tests {
+    use bailiwick_store::{Commit, Expect, HeaderChange, Part};
+
     use super::*;
+    use crate::server::block_on;
+    use crate::server::store_url::StoreUrl;
+
+    #[test]
+    fn what_was_not_finished_and_what_is_none_are_no_installation() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = StoreUrl::Sqlite(directory.path().join("bailiwick.db"));
+        let refused = block_on(async {
+            let store = url.open().await?;
+            let empty = installation_in(&store).await.unwrap_err();
+            // As a restore leaves it when it is cut off.
+            let part = Part {
+                expect: Expect::Absent { slug: "platform".to_owned() },
+                header: HeaderChange {
+                    state: Some(bailiwick_app::relocation::CLOSED),
+                    meta: Some((0, Vec::new())),
+                    ..HeaderChange::default()
+                },
+                ..Part::append(TenantId::PLATFORM, 1, Vec::new())
+            };
+            store.commit(Commit { parts: vec![part], guards: Vec::new() }).await.unwrap();
+            Ok((empty, installation_in(&store).await.unwrap_err()))
+        });
+        let (empty, unfinished) = refused.unwrap();
+        assert_eq!(empty.text(), "error: the source holds no installation");
+        assert!(unfinished.text().starts_with("error: a copy or a restore into this store was not finished"));
+    }
 
     #[test]
     fn a_bar_is_full_when_all_is_done_and_not_before() {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bailiwick_app::AppError;
 use bailiwick_app::relocation::{self, CLOSED, Keep};
 use bailiwick_transfer::file::{Contents, Manifest};
 use bailiwick_transfer::{Progress, Rule, check_target, restore};
@@ -12,9 +13,10 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use crate::commands::backup;
-use crate::commands::moving::{block_on, conclude, failed, opener, watch};
+use crate::commands::moving::{conclude, failed, opener, watch};
 use crate::fail::Fail;
-use crate::server::store_url::{Access, StoreUrl};
+use crate::server::block_on;
+use crate::server::store_url::StoreUrl;
 use crate::session::Session;
 
 #[derive(Debug, Args)]
@@ -38,7 +40,10 @@ pub(crate) struct RestoreArgs {
     file: Option<PathBuf>,
     /// The store that gets it: an empty one, or one with a part of this very backup
     #[arg(long, value_name = "URL", required = true)]
-    store: Option<StoreUrl>,
+    store: Option<String>,
+    /// The file that holds the password of the database's role
+    #[arg(long, value_name = "FILE")]
+    store_password_file: Option<PathBuf>,
     /// What `backup` printed when the file was made
     #[arg(long, value_name = "HEX")]
     sha256: Option<String>,
@@ -62,11 +67,16 @@ pub(crate) enum RestoreCommand {
 #[command(after_help = "\
 Examples:
   bailiwick restore accept --store sqlite:data/bailiwick.db --keep-credential-file mine.key
-  bailiwick restore accept --store sqlite:data/bailiwick.db --keep key_7fw8…")]
+  bailiwick restore accept --store sqlite:data/bailiwick.db --keep key_7fw8… --revoked revoked.txt
+
+The ids of what was revoked since are in a later export of each ledger: the resources of its `…:revoke` entries.")]
 pub(crate) struct AcceptArgs {
     /// The store of the restored installation
     #[arg(long, value_name = "URL")]
-    store: StoreUrl,
+    store: String,
+    /// The file that holds the password of the database's role
+    #[arg(long, value_name = "FILE")]
+    store_password_file: Option<PathBuf>,
     /// The id of an operator's credential that is good today
     #[arg(long, value_name = "CREDENTIAL_ID")]
     keep: Vec<CredentialId>,
@@ -76,6 +86,9 @@ pub(crate) struct AcceptArgs {
     /// All operators' credentials of the backup are good: somebody knows that none was revoked since
     #[arg(long, conflicts_with_all = ["keep", "keep_credential_file"])]
     keep_all: bool,
+    /// A file with ids of credentials that were revoked after the backup, one in a line: removed before anything is opened
+    #[arg(long, value_name = "FILE")]
+    revoked: Option<PathBuf>,
 }
 
 /// What came of it, for machines.
@@ -95,6 +108,8 @@ struct Accepted {
     action: &'static str,
     kept: usize,
     removed: usize,
+    /// How many of the credentials that were given as revoked the backup had.
+    revoked: usize,
 }
 
 pub(crate) fn run(session: &mut Session, args: RestoreArgs) -> Result<(), Fail> {
@@ -108,6 +123,7 @@ async fn run_restore(session: &mut Session, args: RestoreArgs) -> Result<(), Fai
     let (Some(file), Some(store)) = (args.file, args.store) else {
         return Err(Fail::usage("--file and --store are needed"));
     };
+    let store = StoreUrl::parse(&store, args.store_password_file.as_deref())?;
     let rule = if args.trust_backup_is_latest {
         Rule::anew(CLOSED, epoch_min(session), |header| header.state)
     } else {
@@ -118,12 +134,12 @@ async fn run_restore(session: &mut Session, args: RestoreArgs) -> Result<(), Fai
     let (open, progress) = (opener(&file), Arc::new(Progress::default()));
     if args.dry_run {
         if store.is_there() {
-            let to = store.open(Access::Read).await?;
+            let to = store.open_to_read().await?;
             watch(session, &progress, check_target(&open, &to, &rule, &contents, &progress)).await?;
         }
         return said(session, "would_restore", &contents, !args.trust_backup_is_latest);
     }
-    let to = store.open(Access::Write).await?;
+    let to = store.open().await?;
     watch(session, &progress, check_target(&open, &to, &rule, &contents, &progress)).await?;
     watch(session, &progress, restore(&open, &to, &rule, &contents, &progress)).await?;
     said(session, "restored", &contents, !args.trust_backup_is_latest)
@@ -189,21 +205,48 @@ fn accept(session: &mut Session, args: &AcceptArgs) -> Result<(), Fail> {
         Keep::Only(ids)
     };
     session.confirm("Let these operators in, and remove the credentials of all others?")?;
-    let accepted = block_on(async {
-        if !args.store.is_there() {
+    let revoked = match &args.revoked {
+        Some(file) => ids_in(file)?,
+        None => BTreeSet::new(),
+    };
+    if let Keep::Only(ids) = &keep
+        && let Some(both) = ids.intersection(&revoked).next()
+    {
+        return Err(Fail::usage(format!("`{both}` is named as good and as revoked")));
+    }
+    let store = StoreUrl::parse(&args.store, args.store_password_file.as_deref())?;
+    let (accepted, removed) = block_on(async {
+        if !store.is_there() {
             return Err(failed(bailiwick_transfer::TransferError::Empty));
         }
-        let store = args.store.open(Access::Write).await?;
-        relocation::accept(store.as_ref(), &keep).await.map_err(|error| {
-            let message = error.detail().map_or_else(|| error.code().title().to_owned(), str::to_owned);
-            Fail::new(error.class(), error.code().as_str(), message)
-        })
+        let store = store.open().await?;
+        // First, so that a credential which is known to be revoked is gone before anybody is let in.
+        let removed = relocation::remove_credentials(store.as_ref(), &revoked).await.map_err(refused)?;
+        Ok((relocation::accept(store.as_ref(), &keep).await.map_err(refused)?, removed.len()))
     })?;
-    let answer = Accepted { action: "accepted", kept: accepted.kept, removed: accepted.removed };
+    let answer = Accepted { action: "accepted", kept: accepted.kept, removed: accepted.removed, revoked: removed };
     let rows = vec![
         ("accepted", format!("{} operators' credentials are good", accepted.kept)),
         ("removed", format!("{} credentials of operators", accepted.removed)),
+        ("revoked", format!("{removed} of {} credentials that were given were in the backup", revoked.len())),
         ("next", "bailiwick tenant resume, for each tenant after asking what was revoked in it".to_owned()),
     ];
     conclude(session, &answer, rows)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "an adapter for `map_err`")]
+fn refused(error: AppError) -> Fail {
+    let message = error.detail().map_or_else(|| error.code().title().to_owned(), str::to_owned);
+    Fail::new(error.class(), error.code().as_str(), message)
+}
+
+/// The ids in a file, one in a line; empty lines say nothing.
+fn ids_in(file: &std::path::Path) -> Result<BTreeSet<CredentialId>, Fail> {
+    let text = std::fs::read_to_string(file).map_err(|error| Fail::file(file, &error))?;
+    let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
+    let parsed = lines.map(|(number, line)| {
+        let wrong = |error| Fail::usage(format!("{}: line {number}: {error}", file.display()));
+        line.trim().parse::<CredentialId>().map_err(wrong)
+    });
+    parsed.collect()
 }

@@ -78,7 +78,7 @@ pub(crate) struct StoreArgs {
     /// Where everything is kept: `sqlite:PATH`, or `postgres://ROLE@HOST/DATABASE` for many nodes [default: a file in the
     /// data directory]
     #[arg(long, value_name = "URL")]
-    store: Option<StoreUrl>,
+    store: Option<String>,
     /// The file that holds the password of the database's role
     #[arg(long, value_name = "FILE", requires = "store")]
     store_password_file: Option<PathBuf>,
@@ -87,7 +87,7 @@ pub(crate) struct StoreArgs {
 impl StoreArgs {
     /// The store, if one was named.
     pub(crate) fn url(&self) -> Result<Option<StoreUrl>, Fail> {
-        self.store.clone().map(|url| url.with_password_of(self.store_password_file.as_deref())).transpose()
+        self.store.as_deref().map(|url| StoreUrl::parse(url, self.store_password_file.as_deref())).transpose()
     }
 }
 
@@ -105,6 +105,11 @@ pub(crate) enum ConfigCommand {
     },
     /// Print a configuration with every setting, explained
     Example,
+}
+
+/// Runs what needs a runtime, for commands that speak with a database themselves.
+pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Fail>>) -> Result<T, Fail> {
+    start::runtime()?.block_on(work)
 }
 
 pub(crate) fn dev(session: &mut Session, args: DevArgs) -> Result<(), Fail> {

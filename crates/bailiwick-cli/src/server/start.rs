@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use super::config::{Config, RootKey};
 use super::credentials::{DevCredentials, DevTenant, Holder};
 use super::prover::Solving;
-use super::store_url::{Access, StoreUrl};
+use super::store_url::StoreUrl;
 use super::{DevArgs, program, tls};
 use crate::fail::Fail;
 use crate::files;
@@ -46,12 +46,12 @@ fn fault(what: &'static str, error: impl std::fmt::Display) -> Fail {
     Fail::new(ErrorClass::Fault, what, error.to_string())
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, Fail> {
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Fail> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| fault("runtime", error))
 }
 
 async fn open(store: &StoreUrl, config: AppConfig) -> Result<Arc<App>, Fail> {
-    Ok(App::new(store.open(Access::Write).await?, Arc::new(SystemClock), Arc::new(SystemRandom), config))
+    Ok(App::new(store.open().await?, Arc::new(SystemClock), Arc::new(SystemRandom), config))
 }
 
 /// The embedded store of a data directory.
@@ -158,7 +158,7 @@ pub(crate) fn serve(_session: &mut Session, config: &Config, store: Option<Store
             }
             None => None,
         };
-        tracing::info!(address = %bound, tls = tls.is_some(), %store, "listening");
+        tracing::info!(address = %bound, tls = tls.is_some(), store = store.shown(), "listening");
         let probes = ProberConfig { every: config.isolation.every, timed_pairs: config.isolation.timed_pairs };
         serve_until_stopped(server, listener, operations, tls, probes).await
     })

@@ -12,13 +12,14 @@ fn lived_in() -> (Dev, String, String, String) {
     dev.house.sh(&format!("binding create {account} secret-reader --on folder/secret/app -q")).ok();
     let key = dev.house.sh(&format!("key issue {account} -q")).word();
     dev.house.file("shop.key", key);
+    let listed = dev.house.sh(&format!("key list {account} -o json")).json();
+    dev.house.file("shop.account", format!("{account} {}", listed["items"][0]["id"].as_str().unwrap()));
     dev.house.sh("secret get secret/app/db").ok();
     let operator = dev.operator.clone();
     dev.act_as(&operator);
     dev.house.file("operator.key", &operator);
-    let made = dev.house.sh("operator create Mallory --role operator-admin -o json").json();
-    let id = made["operator"]["id"].as_str().unwrap_or_else(|| panic!("{made}")).to_owned();
-    let credential = made["credential"].as_str().unwrap_or_else(|| panic!("{made}")).to_owned();
+    let id = dev.house.sh("operator create Mallory --role operator-admin -q").word();
+    let credential = dev.house.sh(&format!("operator credential issue {id} -q")).word();
     let listed = dev.house.sh(&format!("operator credential list {id} -o json")).json();
     let key = listed["items"][0]["id"].as_str().unwrap().to_owned();
     (dev, id, key, credential)
@@ -37,7 +38,21 @@ fn what_was_revoked_after_the_backup_is_not_accepted_in_what_is_restored() {
     assert!(is_private(&dev.house.path("one.backup")));
     // After it: an operator and an account's key are cut off.
     dev.house.sh(&format!("operator credential revoke {mallory} {mallorys_key} --yes")).ok();
+    dev.house.unset("BAILIWICK_CREDENTIAL");
     dev.house.sh("secret get secret/app/db --credential-file shop.key").ok();
+    dev.act_as(&acme);
+    let shop = std::fs::read_to_string(dev.house.path("shop.account")).unwrap();
+    dev.house.sh(&format!("key revoke {shop} --yes")).ok();
+    // What was revoked since is in the ledger, which somebody has exported.
+    let later = dev.house.sh("ledger export --format jsonl").ok().out;
+    let entries = later.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let revoked: Vec<String> = entries
+        .filter(|entry| entry["outcome"] == "ok" && entry["action"].as_str().unwrap().ends_with(":revoke"))
+        .map(|entry| entry["resource"]["id"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(revoked, [shop.split(' ').nth(1).unwrap()]);
+    dev.house.file("revoked.txt", format!("{}\n\n", revoked.join("\n")));
+    dev.house.file("nonsense.txt", "key_x\n");
     dev.stop();
 
     let restored = dev.house.sh("restore --file one.backup --store sqlite:new/bailiwick.db").ok();
@@ -60,8 +75,10 @@ fn what_was_revoked_after_the_backup_is_not_accepted_in_what_is_restored() {
     dev.house.sh(accept).fails(2);
     dev.house.sh(&format!("{accept} --keep key_00000000000000000000000001")).fails(2);
     dev.house.sh(&format!("{accept} --keep-credential-file shop.key")).fails(3);
-    let accepted = dev.house.sh(&format!("{accept} --keep-credential-file operator.key -o json")).json();
-    assert_eq!(accepted["kept"], 1);
+    dev.house.sh(&format!("{accept} --keep-credential-file operator.key --revoked nonsense.txt")).fails(2);
+    let accept_one = format!("{accept} --keep-credential-file operator.key --revoked revoked.txt -o json");
+    let accepted = dev.house.sh(&accept_one).json();
+    assert_eq!((accepted["kept"].as_u64(), accepted["revoked"].as_u64()), (Some(1), Some(1)));
     assert!(accepted["removed"].as_u64().unwrap() >= 1, "{accepted}");
     dev.house.sh(&format!("{accept} --keep-credential-file operator.key")).fails(6);
     dev.move_to("new");
@@ -71,6 +88,8 @@ fn what_was_revoked_after_the_backup_is_not_accepted_in_what_is_restored() {
     dev.house.sh("tenant resume acme").ok();
     dev.act_as(&acme);
     assert!(dev.house.sh("secret get secret/app/db").ok().out.contains("s3cret"));
+    dev.house.unset("BAILIWICK_CREDENTIAL");
+    dev.house.sh("secret get secret/app/db --credential-file shop.key").fails(3);
     // The other one stays shut until somebody resumes it.
     dev.act_as(&dev.globex.clone());
     dev.house.sh("secret list secret/").fails(4);

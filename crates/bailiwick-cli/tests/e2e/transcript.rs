@@ -259,6 +259,7 @@ fn every_command_is_run() {
         include_str!("failures.rs"),
         include_str!("isolation.rs"),
         include_str!("ledger.rs"),
+        include_str!("recovery.rs"),
         include_str!("serve.rs"),
         include_str!("house.rs"),
     ]

@@ -19,6 +19,7 @@ mod limits;
 mod matrix;
 mod probe;
 mod proofs;
+mod relocation;
 mod rotation;
 mod routes;
 mod tenancy;

@@ -3,6 +3,7 @@
 use bailiwick_ledger::{CompactRange, Hash, sha256};
 use bailiwick_store::{Counts, Header, Record, Space, StoredEntry};
 use bailiwick_types::{TenantId, Timestamp};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::codec::{Decoder, Encoder};
@@ -101,6 +102,14 @@ pub struct Manifest {
     pub sha256: String,
 }
 
+/// Reads JSON that was written by this very program: one value has one spelling.
+pub(super) fn read_json<T: Serialize + DeserializeOwned>(payload: &[u8]) -> Result<T, TransferError> {
+    let value = serde_json::from_slice::<T>(payload).ok();
+    value
+        .filter(|value| serde_json::to_vec(value).is_ok_and(|again| again == payload))
+        .ok_or_else(|| TransferError::File("what the backup says of itself does not parse".to_owned()))
+}
+
 pub(super) fn tenant_frame(tenant: TenantId, slug: &str) -> Vec<u8> {
     let mut out = Encoder::default();
     out.array(tenant.as_bytes()).bytes(slug.as_bytes());
@@ -130,7 +139,7 @@ pub(super) fn read_records(payload: &[u8]) -> Result<Records, TransferError> {
         let key = from.bytes()?.to_vec();
         records.push((key, Record { version: from.number()?, sealed: from.bytes()?.to_vec() }));
     }
-    Ok((space, records))
+    if records.is_empty() { Err(empty()) } else { Ok((space, records)) }
 }
 
 pub(super) fn entry(out: &mut Encoder, entry: &StoredEntry) {
@@ -147,7 +156,11 @@ pub(super) fn read_entries(payload: &[u8]) -> Result<Vec<StoredEntry>, TransferE
         }
         entries.push(StoredEntry { index, leaf: from.array()?, sealed: from.bytes()?.to_vec() });
     }
-    Ok(entries)
+    if entries.is_empty() { Err(empty()) } else { Ok(entries) }
+}
+
+fn empty() -> TransferError {
+    TransferError::File("a frame of the backup holds nothing".to_owned())
 }
 
 pub(super) fn header_frame(header: &Header) -> Vec<u8> {
@@ -174,5 +187,8 @@ pub(super) fn read_header(payload: &[u8], tenant: TenantId, slug: &str) -> Resul
     let ledger = CompactRange::from_bytes(from.bytes()?).ok_or_else(damaged)?;
     let meta = from.bytes()?.to_vec();
     from.finish()?;
-    Ok(Header { tenant, slug: slug.to_owned(), state, epoch, ledger, counts, meta, meta_version, revision, wake })
+    let slug = slug.to_owned();
+    let header = Header { tenant, slug, state, epoch, ledger, counts, meta, meta_version, revision, wake };
+    // One header has one spelling.
+    if header_frame(&header) == payload { Ok(header) } else { Err(damaged()) }
 }

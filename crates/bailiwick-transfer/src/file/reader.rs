@@ -45,7 +45,7 @@ pub async fn read(
 ) -> Result<Contents, TransferError> {
     let mut frames = Frames::begin(source)?;
     let Some((Kind::Intro, payload)) = frames.next()? else { return Err(invalid("the backup has no beginning")) };
-    let intro: Intro = serde_json::from_slice(&payload).map_err(|_| invalid("the backup's intro does not parse"))?;
+    let intro: Intro = format::read_json(&payload)?;
     let (mut seen, mut tenants, mut ids) = (Seen::default(), Vec::new(), Vec::new());
     let (mut totals, mut platform) = (Totals::default(), None);
     loop {
@@ -64,8 +64,7 @@ pub async fn read(
                 tokio::task::yield_now().await;
             }
             Some((Kind::End, payload)) => {
-                let said: Totals =
-                    serde_json::from_slice(&payload).map_err(|_| invalid("the backup's end does not parse"))?;
+                let said: Totals = format::read_json(&payload)?;
                 if said != totals {
                     return Err(invalid("the backup does not hold what it says at its end"));
                 }

@@ -9,6 +9,7 @@ use bailiwick_store_sqlite::SqliteSnapshot;
 use bailiwick_transfer::TransferError;
 use bailiwick_types::TenantId;
 
+use crate::hooked::Hooked;
 use crate::house::{BIG, SMALL, back_up, count, exact, model, ok, restore, sqlite};
 
 /// How many entries a tenant has that say `n`, and the counter that each of them came with.
@@ -61,99 +62,6 @@ async fn a_backup_of_a_store_in_use_has_one_state_of_each_tenant() {
     assert!(seen.first() < seen.last(), "nothing was written meanwhile: {seen:?}");
 }
 
-mod changing {
-    //! A store that changes while it is read.
-    use super::*;
-    use async_trait::async_trait;
-    use bailiwick_ledger::Hash;
-    use bailiwick_store::{Child, CommitError, Committed, Header, Record, StoreError, StoredEntry, Totals, Write};
-    use bailiwick_types::Timestamp;
-
-    /// Replaces a record after each of the first reads of a space.
-    pub(super) struct Changing {
-        pub(super) inner: Arc<dyn Store>,
-        pub(super) tenant: TenantId,
-        pub(super) left: AtomicU64,
-        pub(super) change: fn(u64) -> (HeaderChange, Vec<Write>),
-    }
-
-    #[async_trait]
-    impl Store for Changing {
-        fn engine(&self) -> &'static str {
-            "changing"
-        }
-        async fn header(&self, tenant: TenantId) -> Result<Option<Header>, StoreError> {
-            self.inner.header(tenant).await
-        }
-        async fn tenant_by_slug(&self, slug: &str) -> Result<Option<TenantId>, StoreError> {
-            self.inner.tenant_by_slug(slug).await
-        }
-        async fn headers(&self, after: Option<&str>, limit: usize) -> Result<Vec<Header>, StoreError> {
-            self.inner.headers(after, limit).await
-        }
-        async fn totals(&self) -> Result<Totals, StoreError> {
-            self.inner.totals().await
-        }
-        async fn record(&self, tenant: TenantId, space: Space, key: &[u8]) -> Result<Option<Record>, StoreError> {
-            self.inner.record(tenant, space, key).await
-        }
-        async fn records(
-            &self,
-            tenant: TenantId,
-            space: Space,
-            prefix: &[u8],
-            after: Option<&[u8]>,
-            limit: usize,
-        ) -> Result<Vec<(Vec<u8>, Record)>, StoreError> {
-            let found = self.inner.records(tenant, space, prefix, after, limit).await?;
-            let left = self.left.load(Ordering::SeqCst);
-            if space == Space::Usage && left > 0 {
-                self.left.store(left - 1, Ordering::SeqCst);
-                let (header, writes) = (self.change)(left);
-                let part = Part { tenant: self.tenant, expect: Expect::Exists, header, writes, entries: Vec::new() };
-                self.inner.commit(Commit { parts: vec![part], guards: Vec::new() }).await.unwrap();
-            }
-            Ok(found)
-        }
-        async fn children(
-            &self,
-            tenant: TenantId,
-            space: Space,
-            prefix: &[u8],
-            after: Option<&[u8]>,
-            limit: usize,
-        ) -> Result<Vec<Child>, StoreError> {
-            self.inner.children(tenant, space, prefix, after, limit).await
-        }
-        async fn entries(&self, tenant: TenantId, from: u64, limit: usize) -> Result<Vec<StoredEntry>, StoreError> {
-            self.inner.entries(tenant, from, limit).await
-        }
-        async fn leaves(&self, tenant: TenantId, from: u64, to: u64) -> Result<Vec<Hash>, StoreError> {
-            self.inner.leaves(tenant, from, to).await
-        }
-        async fn subtrees(&self, tenant: TenantId, level: u8, from: u64, to: u64) -> Result<Vec<Hash>, StoreError> {
-            self.inner.subtrees(tenant, level, from, to).await
-        }
-        async fn commit(&self, commit: Commit) -> Result<Committed, CommitError> {
-            self.inner.commit(commit).await
-        }
-        async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, TenantId)>, StoreError> {
-            self.inner.due(now, limit).await
-        }
-        async fn erase(&self, tenant: TenantId) -> Result<(), StoreError> {
-            self.inner.erase(tenant).await
-        }
-        async fn ping(&self) -> Result<(), StoreError> {
-            self.inner.ping().await
-        }
-        async fn size_bytes(&self) -> Result<u64, StoreError> {
-            self.inner.size_bytes().await
-        }
-    }
-}
-
-use changing::Changing;
-
 /// A store that will change so many times while it is read.
 async fn changing(
     times: u64,
@@ -163,7 +71,18 @@ async fn changing(
     let inner = model().await;
     ok(&inner, create(SMALL, "small").entry("e").write(put(Space::Member, "m", "v"))).await;
     ok(&inner, create(TenantId::PLATFORM, "platform").entry("e")).await;
-    Arc::new(Changing { inner, tenant, left: AtomicU64::new(times), change })
+    let left = AtomicU64::new(times);
+    let on_records = move |space| {
+        let turn = left.load(Ordering::SeqCst);
+        if space != Space::Usage || turn == 0 {
+            return None;
+        }
+        left.store(turn - 1, Ordering::SeqCst);
+        let (header, writes) = change(turn);
+        let part = Part { tenant, expect: Expect::Exists, header, writes, entries: Vec::new() };
+        Some(Commit { parts: vec![part], guards: Vec::new() })
+    };
+    Arc::new(Hooked { inner, on_records: Box::new(on_records), on_commit: || {} })
 }
 
 #[tokio::test]

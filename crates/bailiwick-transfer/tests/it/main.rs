@@ -3,5 +3,8 @@
 
 mod backups;
 mod copies;
+mod hooked;
 mod house;
+mod killed;
 mod lively;
+mod shared;

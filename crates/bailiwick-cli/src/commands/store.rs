@@ -1,15 +1,38 @@
-//! `bailiwick store roles`, `migrate` and `check`: a database's roles and schema, for whoever runs it.
+//! `bailiwick store`: where everything is kept, for whoever runs the database. No server is asked.
 
 use bailiwick_store_postgres::{Migrator, Roles, Step, Url, newest};
 use bailiwick_types::ErrorClass;
-use clap::Args;
+use clap::{Args, Subcommand};
 
-use crate::commands::moving::block_on;
+use crate::commands::store_copy::{self, CopyArgs};
 use crate::fail::Fail;
 use crate::output::table;
-use crate::server::StoreArgs;
-use crate::server::store_url::{Access, StoreUrl, not_opened};
+use crate::server::store_url::{StoreUrl, not_opened};
+use crate::server::{self, StoreArgs};
 use crate::session::Session;
+
+#[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Examples:
+  bailiwick store copy --from sqlite:data/bailiwick.db --to postgres://bailiwick_server@db.example/bailiwick
+  bailiwick store roles | psql -h db.example -U postgres
+  bailiwick store migrate --store postgres://bailiwick_owner@db.example/bailiwick --store-password-file owner.password
+  bailiwick store check --store postgres://bailiwick_server@db.example/bailiwick --store-password-file server.password
+
+An embedded store needs neither roles nor migrations: a server makes and migrates its file when it starts.")]
+pub(crate) enum StoreCommand {
+    /// Copy a whole installation into another store, of any engine, and compare the two
+    Copy(CopyArgs),
+    /// Print the statements that make a database and its two roles
+    Roles(RolesArgs),
+    /// Bring a database's schema to the version that this build needs
+    Migrate(MigrateArgs),
+    /// Look at a database as a node does before it starts: its schema, its roles, its fences
+    Check {
+        #[command(flatten)]
+        store: StoreArgs,
+    },
+}
 
 #[derive(Debug, Args)]
 pub(crate) struct RolesArgs {
@@ -51,26 +74,31 @@ pub(crate) struct MigrateArgs {
     plan: bool,
 }
 
-pub(super) fn roles(session: &mut Session, args: RolesArgs) -> Result<(), Fail> {
-    let names = Roles { database: args.database, owner: args.owner_role, server: args.server_role };
-    session.terminal.print(&bailiwick_store_postgres::roles(&names))
-}
-
-pub(super) fn check(session: &mut Session, store: &StoreArgs) -> Result<(), Fail> {
-    let store = required(store)?;
-    block_on(store.open(Access::Read))?;
-    session.terminal.line(&format!("{store} is as it must be"))
+pub(crate) fn run(session: &mut Session, command: StoreCommand) -> Result<(), Fail> {
+    match command {
+        StoreCommand::Copy(args) => store_copy::run(session, &args),
+        StoreCommand::Roles(RolesArgs { database, owner_role, server_role }) => {
+            let names = Roles { database, owner: owner_role, server: server_role };
+            session.terminal.print(&bailiwick_store_postgres::roles(&names))
+        }
+        StoreCommand::Migrate(args) => migrate(session, &args),
+        StoreCommand::Check { store } => {
+            let store = required(&store)?;
+            server::block_on(store.open())?;
+            session.terminal.line(&format!("{} is as it must be", store.shown()))
+        }
+    }
 }
 
 fn required(store: &StoreArgs) -> Result<StoreUrl, Fail> {
     store.url()?.ok_or_else(|| Fail::usage("which store? --store names it"))
 }
 
-pub(super) fn migrate(session: &mut Session, args: &MigrateArgs) -> Result<(), Fail> {
+fn migrate(session: &mut Session, args: &MigrateArgs) -> Result<(), Fail> {
     let StoreUrl::Postgres(url) = required(&args.store)? else {
         return Err(Fail::usage("an embedded store is migrated by the server that opens it"));
     };
-    block_on(migrate_database(session, args, &url))
+    server::block_on(migrate_database(session, args, &url))
 }
 
 async fn migrate_database(session: &mut Session, args: &MigrateArgs, url: &Url) -> Result<(), Fail> {

@@ -1,4 +1,4 @@
-//! `bailiwick store copy`: a whole installation from one store into another.
+//! `bailiwick store copy`: a whole installation, from one store into another.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,23 +8,35 @@ use bailiwick_transfer::{Plan, Progress, Rule, Standing, Totals, plan, verify};
 use clap::Args;
 use serde::Serialize;
 
-use crate::commands::moving::{amounts, block_on, conclude, failed, installation_in, watch};
+use crate::commands::moving::{amounts, conclude, failed, installation_in, watch};
 use crate::fail::Fail;
-use crate::server::store_url::{Access, StoreUrl};
+use crate::server::block_on;
+use crate::server::store_url::StoreUrl;
 use crate::session::Session;
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bailiwick store copy --from sqlite:data/bailiwick.db --to sqlite:/mnt/new/bailiwick.db --dry-run
+  bailiwick store copy --from sqlite:data/bailiwick.db --to postgres://bailiwick_server@db.example/bailiwick \\
+      --to-password-file /etc/bailiwick/db-password
+
+Nothing is opened: what is sealed is copied as it is. The target answers nothing before everything in it was compared with \
+the source: every record, every entry, every ledger's root.
+
+The source may be in use. To change over without loss: copy while the servers run, stop them, and give the same command \
+again, which brings the copy up to date. What was interrupted is continued in the same way.")]
 pub(crate) struct CopyArgs {
-    /// The store that has the installation, such as `sqlite:data/bailiwick.db`
+    /// The store that has the installation: `sqlite:PATH` or `postgres://ROLE@HOST/DATABASE`
     #[arg(long, value_name = "URL")]
-    from: StoreUrl,
-    /// The store that gets it: an empty one, or one that has a part or an earlier state of it
-    #[arg(long, value_name = "URL")]
-    to: StoreUrl,
-    /// The file that holds the password of the database to copy from
+    from: String,
+    /// The file that holds the password of its role
     #[arg(long, value_name = "FILE")]
     from_password_file: Option<PathBuf>,
-    /// The file that holds the password of the database to copy to
+    /// The store that gets it: an empty one, or one that has a part or an earlier state of it
+    #[arg(long, value_name = "URL")]
+    to: String,
+    /// The file that holds the password of its role
     #[arg(long, value_name = "FILE")]
     to_password_file: Option<PathBuf>,
     /// Only say what would be done
@@ -65,25 +77,22 @@ struct PlannedTenant<'a> {
     standing: Standing,
 }
 
-pub(super) fn run(session: &mut Session, args: CopyArgs) -> Result<(), Fail> {
-    let args = CopyArgs {
-        from: args.from.with_password_of(args.from_password_file.as_deref())?,
-        to: args.to.with_password_of(args.to_password_file.as_deref())?,
-        ..args
-    };
-    if args.from.is_same(&args.to) {
+pub(crate) fn run(session: &mut Session, args: &CopyArgs) -> Result<(), Fail> {
+    let from = StoreUrl::parse(&args.from, args.from_password_file.as_deref())?;
+    let to = StoreUrl::parse(&args.to, args.to_password_file.as_deref())?;
+    if from.is_same(&to) {
         return Err(Fail::usage("the two stores are the same"));
     }
-    block_on(copy(session, &args))
+    block_on(copy(session, args, &from, &to))
 }
 
-async fn copy(session: &mut Session, args: &CopyArgs) -> Result<(), Fail> {
+async fn copy(session: &mut Session, args: &CopyArgs, from: &StoreUrl, to: &StoreUrl) -> Result<(), Fail> {
     let rule = Rule::exact(CLOSED);
-    let from = args.from.open(Access::Read).await?;
+    let from = from.open_to_read().await?;
     let installation = installation_in(&from).await?;
     if args.dry_run {
-        let plan = if args.to.is_there() {
-            let to = args.to.open(Access::Read).await?;
+        let plan = if to.is_there() {
+            let to = to.open_to_read().await?;
             plan(from.as_ref(), to.as_ref(), &rule).await.map_err(failed)?
         } else {
             bailiwick_transfer::plan_of_all(from.as_ref()).await.map_err(failed)?
@@ -91,8 +100,7 @@ async fn copy(session: &mut Session, args: &CopyArgs) -> Result<(), Fail> {
         return planned(session, &installation, &plan);
     }
     let progress = Arc::new(Progress::default());
-    let access = if args.verify_only { Access::Read } else { Access::Write };
-    let to = args.to.open(access).await?;
+    let to = if args.verify_only { to.open_to_read().await? } else { to.open().await? };
     let totals = if args.verify_only {
         watch(session, &progress, verify(&from, &to, &rule, &progress)).await?
     } else {
