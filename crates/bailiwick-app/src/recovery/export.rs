@@ -6,7 +6,6 @@
 //! now in any case: what was revoked is never exported as good. The epochs are looked at before each piece, as with a
 //! ledger's export: whoever loses the right loses it now.
 
-use std::str::FromStr as _;
 use std::sync::Arc;
 
 use bailiwick_ledger::bundle::{BundleFacts, BundleHead, BundleWriter, EntryItem, RecordItem};
@@ -16,16 +15,17 @@ use bailiwick_ledger::note::{NoteSigner, VerifierKey};
 use bailiwick_store::{Header, Record, Space};
 use bailiwick_types::action::act;
 use bailiwick_types::api::bundle::ExportTenant;
-use bailiwick_types::{Action, ActionType as _, Code, Recipient, Sensitivity, TenantId, Timestamp};
+use bailiwick_types::{ActionType as _, Code, Recipient, TenantId, Timestamp};
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Serialize};
 
+use super::at::{SecretsAt, changes};
 use super::{TenantNote, spaces};
 use crate::app::{App, UseCase};
 use crate::error::AppError;
 use crate::gate::Pass;
 use crate::ledger::{origin, tampered};
-use crate::records::{MovedMark, SecretRecord, TenantMeta};
+use crate::records::{MovedMark, Stored, TenantMeta};
 use crate::snapshot::Snapshot;
 use crate::state::Phase;
 use crate::tx::{Answer, Reply, TenantTx};
@@ -33,7 +33,7 @@ use crate::tx::{Answer, Reply, TenantTx};
 /// About how large a frame is: records and entries are collected up to here.
 const FRAME_BYTES: usize = 256 << 10;
 /// How many records or entries are read at a time.
-const STEP: usize = 256;
+pub(super) const STEP: usize = 256;
 /// After how many frames there is a bookmark.
 const BOOKMARK_FRAMES: u64 = 16;
 
@@ -262,13 +262,18 @@ impl BundleStream {
     }
 
     /// Some records of a space as they were, or as they are.
-    async fn read(&self, space: Space, after: Option<&[u8]>) -> Result<Vec<(Vec<u8>, Record)>, AppError> {
+    pub(super) async fn read(&self, space: Space, after: Option<&[u8]>) -> Result<Vec<(Vec<u8>, Record)>, AppError> {
         let (store, tenant) = (&self.app.store, self.plan.snapshot.tenant);
         Ok(if self.has_past && space.keeps_past() {
             store.records_at(tenant, space, self.size, after, STEP).await?
         } else {
             store.records(tenant, space, b"", after, STEP).await?
         })
+    }
+
+    /// A record of the tenant, opened.
+    pub(super) fn open<R: Stored>(&self, key: &[u8], record: &Record) -> Result<R, AppError> {
+        self.plan.snapshot.open(key, record.version, &record.sealed)
     }
 
     /// Whether a record belongs to the state that is exported. Values are never changed, so of them only which there were
@@ -493,52 +498,4 @@ impl BundleStream {
             }
         }
     }
-}
-
-/// The secrets at the size, read alongside their values: both come in the order of their paths.
-#[derive(Default)]
-struct SecretsAt {
-    page: std::collections::VecDeque<(Vec<u8>, SecretRecord)>,
-    after: Option<Vec<u8>>,
-    is_read: bool,
-}
-
-impl SecretsAt {
-    /// Whether the secret of a value's key had that version.
-    async fn has(&mut self, stream: &BundleStream, key: &[u8]) -> Result<bool, AppError> {
-        // No path holds a NUL, so paths in front of one come in the order of the paths.
-        let Some((secret, [0, version @ ..])) = key.split_last_chunk::<9>() else { return Ok(false) };
-        loop {
-            match self.page.front() {
-                Some((found, _)) if found.as_slice() < secret => drop(self.page.pop_front()),
-                Some((found, record)) if found.as_slice() == secret => {
-                    let version = record.versions.get(&u64::from_be_bytes(*version));
-                    return Ok(version.is_some_and(|known| !known.is_destroyed));
-                }
-                Some(_) => return Ok(false),
-                None if self.is_read => return Ok(false),
-                None => self.read_on(stream).await?,
-            }
-        }
-    }
-
-    async fn read_on(&mut self, stream: &BundleStream) -> Result<(), AppError> {
-        let page = stream.read(Space::Secret, self.after.as_deref()).await?;
-        self.is_read = page.len() < STEP;
-        self.after = page.last().map(|(key, _)| key.clone());
-        for (key, record) in page {
-            let opened = stream.plan.snapshot.open::<SecretRecord>(&key, record.version, &record.sealed)?;
-            self.page.push_back((key, opened));
-        }
-        Ok(())
-    }
-}
-
-/// Whether what an entry says may have changed a record. An action that is not known may have.
-fn changes(entry: &Entry) -> bool {
-    let is_read = Action::from_str(&entry.action).is_ok_and(|action| {
-        // Another export changes no record; one for good moves the epoch, which ends this one.
-        matches!(action.sensitivity(), Sensitivity::Read | Sensitivity::Reveal) || action == Action::BundleExport
-    });
-    entry.outcome == "ok" && !is_read
 }
