@@ -51,6 +51,8 @@ pub struct AppConfig {
     /// After how many of its ledger's entries a plane gets new data keys. Every seal is of an entry or of one of the few
     /// records that are written with it, so this keeps one key well below [`SEALS_PER_KEY_MAX`].
     pub rotate_data_every: u64,
+    /// How many entries back in its ledger a tenant is known as it was, at least. What was before is forgotten in time.
+    pub past_entries: u64,
     /// Who proves changes of policies.
     pub prover: Arc<dyn Prover>,
     /// Whether a change that is not proved is refused.
@@ -60,6 +62,9 @@ pub struct AppConfig {
     pub build: fn() -> Option<String>,
 }
 
+/// How far back a tenant is known unless the configuration says otherwise.
+const PAST_ENTRIES: u64 = 1_000_000;
+
 impl Default for AppConfig {
     fn default() -> Self {
         Self {
@@ -68,6 +73,7 @@ impl Default for AppConfig {
             limits: Limits::default(),
             tenants_cached_max: 20_000,
             rotate_data_every: SEALS_PER_KEY_MAX >> 4,
+            past_entries: PAST_ENTRIES,
             prover: Arc::new(NoProver),
             require_proof: false,
             build: || None,

@@ -71,6 +71,7 @@ impl App {
         if state.number() != header.state {
             return Ok(());
         }
+        self.forget_past(tenant, header.ledger.size()).await?;
         let is_due = meta.shred_at.is_some_and(|moment| moment <= now);
         let kind = match state.phase {
             Phase::Deleted => JobKind::ShredTenant,
@@ -86,6 +87,16 @@ impl App {
             JobKind::RotateDataKeys => self.rotate_data_keys(&scope, &header, meta).await,
             JobKind::ForgetAnswers => self.forget_answers(&scope, &meta, now).await,
         }
+    }
+
+    /// Forgets what the tenant's records were further back than is promised. Whatever the tenant was woken for: there is
+    /// mostly nothing to do, and no harm in looking.
+    async fn forget_past(&self, tenant: TenantId, size: u64) -> Result<(), AppError> {
+        let from = size.saturating_sub(self.config.past_entries);
+        if from > 0 && self.store.past_from(tenant).await?.is_some_and(|known| known < from) {
+            self.store.forget_past(tenant, from).await?;
+        }
+        Ok(())
     }
 
     /// Destroys a tenant's keys, certifies it, and erases what they sealed.
@@ -185,10 +196,12 @@ impl App {
         size.saturating_sub(rotated_at) >= self.config.rotate_data_every
     }
 
-    /// Asks for new data keys when an entry at `index` was the last that the old ones should have sealed. Best effort:
+    /// Asks for new data keys when an entry at `index` was the last that the old ones should have sealed, and for the past
+    /// to be forgotten when there is enough of it. Best effort:
     /// the limit leaves room for many such chances.
     pub(crate) async fn note_sealed(&self, tenant: TenantId, index: u64) {
-        if index == 0 || index.checked_rem(self.config.rotate_data_every) != Some(0) {
+        let is_due = |every: u64| index.checked_rem(every) == Some(0);
+        if index == 0 || !(is_due(self.config.rotate_data_every) || is_due(self.config.past_entries)) {
             return;
         }
         let change = HeaderChange { wake: Some(Wake::By(self.now())), ..HeaderChange::default() };

@@ -177,6 +177,11 @@ impl PostgresStore {
             let doomed = session.query(Query::SomeRecords, &[&id, &RECORDS_MAX]).await?;
             let (_, mut head) = lane::head_of(&row)?;
             if doomed.is_empty() {
+                let rows = session.query(Query::ForgetPast, &[&id, &i64::MAX, &RECORDS_MAX]).await?;
+                if count_of(&rows)? > 0 {
+                    session.commit().await?;
+                    return Ok(Some(from));
+                }
                 let (size, to) = (head.ledger.size(), from.saturating_add(ENTRIES_MAX));
                 session.query(Query::Empty, &[&id, &from.cast_signed(), &to.cast_signed()]).await?;
                 session.commit().await?;
@@ -203,6 +208,11 @@ impl PostgresStore {
         self.shared.memory.forget(tenant);
         Ok(done)
     }
+}
+
+/// The one number of a statement that answers one.
+fn count_of(rows: &[tokio_postgres::Row]) -> Result<i64, Trouble> {
+    rows.first().map_or(Ok(0), |row| Ok(row.try_get(0)?))
 }
 
 async fn put_counts(session: &Session, ids: &Vec<Uuid>, counts: &Counts) -> Result<(), Trouble> {
@@ -310,6 +320,44 @@ impl Store for PostgresStore {
 
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, TenantId)>, StoreError> {
         self.shared.due_at(now, limit).await
+    }
+
+    async fn past_from(&self, tenant: TenantId) -> Result<Option<u64>, StoreError> {
+        let rows = self.shared.rows(own(tenant), Query::PastFrom, &[&uuid(tenant)]).await?;
+        rows.first().map_or(Ok(Some(0)), |row| read::unsigned(row, 0).map(Some))
+    }
+
+    async fn records_at(
+        &self,
+        tenant: TenantId,
+        space: Space,
+        size: u64,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Record)>, StoreError> {
+        self.shared.records_of_past(&Range { tenant, space, prefix: b"", after, limit }, size).await
+    }
+
+    async fn forget_past(&self, tenant: TenantId, size: u64) -> Result<(), StoreError> {
+        const STEP: i64 = 512;
+        let (id, size) = (uuid(tenant), i64::try_from(size).unwrap_or(i64::MAX));
+        loop {
+            let lease = self.shared.writers.lease(self.shared.options.commit_wait).await?;
+            let step = async {
+                let session = lease.session()?;
+                session.begin(Mode::Write, &own(tenant)).await?;
+                // First what is said to be known: nobody must be shown a past that is half gone.
+                session.query(Query::KnownFrom, &[&id, &size]).await?;
+                let forgotten = count_of(&session.query(Query::ForgetPast, &[&id, &size, &STEP]).await?)?;
+                session.commit().await?;
+                Ok::<_, Trouble>(forgotten)
+            };
+            let forgotten = step.await?;
+            lease.done();
+            if forgotten == 0 {
+                return Ok(());
+            }
+        }
     }
 
     async fn erase(&self, tenant: TenantId) -> Result<(), StoreError> {

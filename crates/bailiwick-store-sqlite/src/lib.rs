@@ -229,6 +229,30 @@ impl Store for SqliteStore {
         self.scan(limit, move |conn, numbers| read::records(conn, numbers, &range)).await
     }
 
+    async fn past_from(&self, tenant: TenantId) -> Result<Option<u64>, StoreError> {
+        self.pool.read(|conn, numbers| read::past_from(conn, numbers, tenant))
+    }
+
+    async fn records_at(
+        &self,
+        tenant: TenantId,
+        space: Space,
+        size: u64,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Record)>, StoreError> {
+        let range = Range { tenant, space, prefix: Vec::new(), after: after.map(<[u8]>::to_vec), limit };
+        // However few are wanted, what has changed since may be much.
+        self.scan(usize::MAX, move |conn, numbers| read::records_at(conn, numbers, &range, size)).await
+    }
+
+    async fn forget_past(&self, tenant: TenantId, size: u64) -> Result<(), StoreError> {
+        while let Answer::Forgotten { is_more: true } =
+            self.ask(Request::Forget { tenant, size }).await.map_err(unexpected)?
+        {}
+        Ok(())
+    }
+
     async fn children(
         &self,
         tenant: TenantId,

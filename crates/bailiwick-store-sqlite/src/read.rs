@@ -30,6 +30,9 @@ const RECORDS: &str = "SELECT key, version, sealed FROM record \
     WHERE tenant_no = ?1 AND space = ?2 AND key >= ?3 AND key < ?4 ORDER BY key LIMIT ?5";
 const RECORDS_TO_END: &str = "SELECT key, version, sealed FROM record \
     WHERE tenant_no = ?1 AND space = ?2 AND key >= ?3 ORDER BY key LIMIT ?4";
+const PAST: &str = "SELECT key, version, sealed FROM past \
+    WHERE tenant_no = ?1 AND space = ?2 AND key >= ?3 AND until >= ?4 ORDER BY key, until";
+const PAST_FROM: &str = "SELECT past_from FROM tenant WHERE no = ?1";
 const KEYS: &str = "SELECT key FROM record \
     WHERE tenant_no = ?1 AND space = ?2 AND key >= ?3 AND key < ?4 ORDER BY key LIMIT ?5";
 const KEYS_TO_END: &str = "SELECT key FROM record \
@@ -198,6 +201,64 @@ pub(crate) fn records(conn: &Connection, numbers: &Numbers, range: &Range) -> Re
     }))
 }
 
+pub(crate) fn past_from(conn: &Connection, numbers: &Numbers, tenant: TenantId) -> Read<Option<u64>> {
+    let Some(no) = number(conn, numbers, tenant)? else { return Ok(Ok(Some(0))) };
+    Ok(Ok(one::<i64>(conn, PAST_FROM, [no])?.map(i64::cast_unsigned)))
+}
+
+/// A row of the present or of the past: the key, and the record, if there was one.
+type Remembered = (Vec<u8>, Option<Record>);
+
+fn row_of(row: &Row<'_>) -> rusqlite::Result<Remembered> {
+    let record = match row.get::<_, Option<Vec<u8>>>(2)? {
+        Some(sealed) => Some(Record { version: unsigned(row, 1)?, sealed }),
+        None => None,
+    };
+    Ok((row.get(0)?, record))
+}
+
+/// The present, with what changed since put back: two lists in the order of their keys, merged.
+pub(crate) fn records_at(
+    conn: &Connection,
+    numbers: &Numbers,
+    range: &Range,
+    size: u64,
+) -> Read<Vec<(Vec<u8>, Record)>> {
+    let Some(no) = number(conn, numbers, range.tenant)? else { return Ok(Ok(Vec::new())) };
+    let snapshot = conn.unchecked_transaction()?;
+    let from = range.after.as_deref().map(next).unwrap_or_default();
+    let space = range.space.number();
+    let mut present = snapshot.prepare_cached(RECORDS_TO_END)?;
+    let mut present = present.query_map(params![no, space, from, i64::MAX], row_of)?;
+    let mut past = snapshot.prepare_cached(PAST)?;
+    let mut past = past.query_map(params![no, space, from, position(size)], row_of)?;
+    let (mut now, mut then) = (present.next().transpose()?, past.next().transpose()?);
+    let mut found = Vec::new();
+    while found.len() < range.limit {
+        let takes_past = match (&now, &then) {
+            (None, None) => break,
+            (Some((now, _)), Some((then, _))) => then <= now,
+            (_, then) => then.is_some(),
+        };
+        let taken = if takes_past { then.take() } else { now.take() };
+        let Some((key, record)) = taken else { break };
+        if takes_past {
+            if now.as_ref().is_some_and(|(other, _)| *other == key) {
+                now = present.next().transpose()?;
+            }
+            // The first row of a key is the earliest, and the one that counts.
+            then = past.next().transpose()?;
+            while then.as_ref().is_some_and(|(other, _)| *other == key) {
+                then = past.next().transpose()?;
+            }
+        } else {
+            now = present.next().transpose()?;
+        }
+        found.extend(record.map(|record| (key, record)));
+    }
+    Ok(Ok(found))
+}
+
 /// A key's first segment, with its `/` if it has one.
 fn first_segment(path: &[u8]) -> &[u8] {
     match path.iter().position(|byte| *byte == b'/') {
@@ -320,6 +381,8 @@ mod tests {
             RECORD,
             RECORDS,
             RECORDS_TO_END,
+            PAST,
+            PAST_FROM,
             KEYS,
             KEYS_TO_END,
             ENTRIES,

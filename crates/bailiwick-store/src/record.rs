@@ -15,6 +15,15 @@ macro_rules! spaces {
             pub const ALL: &'static [Self] = &[$(Self::$name),+];
             /// The name, as it is bound into sealed bytes.
             pub const fn as_str(self) -> &'static str { match self { $(Self::$name => $text),+ } }
+            /// Whether the store keeps what its records were: what is needed to know a tenant as it was. Not credentials,
+            /// which are never put back, and not a secret's values, which are never changed, and gone when they are
+            /// destroyed.
+            pub const fn keeps_past(self) -> bool {
+                matches!(
+                    self,
+                    Self::Member | Self::Account | Self::Binding | Self::Policy | Self::Mount | Self::Secret | Self::Invariant
+                )
+            }
             /// The number on disk.
             pub const fn number(self) -> u8 { self as u8 }
             /// The space with this number.

@@ -288,6 +288,11 @@ impl World {
         self.running().observed.take()
     }
 
+    /// From now on the store answers as an engine that keeps no past.
+    pub fn hide_past(&self) {
+        self.running().observed.hide_past();
+    }
+
     /// The header of a plane: all of its commits show in it.
     pub fn header(&self, plane: Plane<'_>) -> Header {
         self.block_on(self.store().header(plane.id())).unwrap().expect("the plane exists")

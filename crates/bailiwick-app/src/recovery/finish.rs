@@ -32,6 +32,9 @@ impl Writing<'_> {
         if self.plan.is_dry_run {
             return self.told(imported).await;
         }
+        if !head.is_final {
+            self.repair().await?;
+        }
         let mut writes = Vec::new();
         if revives {
             let (recovery, made) = self.recovery()?;

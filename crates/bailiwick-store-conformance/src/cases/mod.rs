@@ -7,6 +7,7 @@ mod erasure;
 mod health;
 mod history;
 mod ledger;
+mod past;
 mod records;
 mod reopening;
 mod tenancy;
@@ -123,6 +124,17 @@ pub fn cases() -> Vec<Case> {
         once ledger::a_commit_without_entries_leaves_the_ledger;
         once ledger::a_refused_commit_leaves_no_gap;
         once ledger::an_entry_may_come_without_its_sealed_bytes;
+
+        once past::a_record_is_known_as_it_was_at_every_size;
+        once past::every_space_that_keeps_its_past_does_and_no_other;
+        once past::commits_without_entries_count_as_the_next_one;
+        once past::the_past_comes_in_pages;
+        once past::a_refused_commit_leaves_no_past;
+        once past::the_past_is_forgotten_up_to_a_size;
+        once past::much_is_forgotten_too;
+        once past::an_erased_tenant_has_no_past;
+        once past::the_past_is_found_again;
+        twice past::what_one_was_the_other_was_not;
 
         once wakes::a_tenant_is_due_at_its_time;
         once wakes::by_keeps_an_earlier_time;
