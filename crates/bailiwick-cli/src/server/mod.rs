@@ -4,9 +4,11 @@ mod check;
 pub(crate) mod config;
 pub(crate) mod credentials;
 mod logging;
+mod node;
 mod program;
 mod prover;
 mod start;
+mod store_url;
 mod tls;
 mod welcome;
 
@@ -59,11 +61,15 @@ Examples:
   bailiwick config check --config bailiwick.toml
   bailiwick serve --config bailiwick.toml
 
-SIGTERM and Ctrl-C end it gracefully: requests in flight are answered.")]
+SIGTERM and Ctrl-C end it gracefully: readiness says no, and requests in flight are answered. A second one ends it at \
+once.")]
 pub(crate) struct ServeArgs {
     /// The configuration
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// Where everything is kept, in place of what the configuration says: `sqlite:PATH` or `postgres://USER@HOST/NAME`
+    #[arg(long, value_name = "URL")]
+    store: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -108,7 +114,7 @@ pub(crate) fn announce(
 }
 
 pub(crate) fn serve(session: &mut Session, args: &ServeArgs) -> Result<(), Fail> {
-    let config = Config::read(&args.config)?;
+    let config = Config::read(&args.config, args.store.as_deref())?;
     check::run(&config)?;
     logging::init(config.log.format, &config.log.level)?;
     start::serve(session, &config)
@@ -117,7 +123,7 @@ pub(crate) fn serve(session: &mut Session, args: &ServeArgs) -> Result<(), Fail>
 pub(crate) fn config(session: &mut Session, command: ConfigCommand) -> Result<(), Fail> {
     match command {
         ConfigCommand::Check { config: file } => {
-            let config = Config::read(&file)?;
+            let config = Config::read(&file, None)?;
             let mut findings = check::run(&config)?;
             findings.extend(check::solver(&config));
             session.terminal.print(&crate::output::fields(&config.summary()))?;

@@ -10,6 +10,7 @@
 )]
 
 mod attestations;
+mod fleet;
 mod foreign;
 mod fuzz;
 mod input;
