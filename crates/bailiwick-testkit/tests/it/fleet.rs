@@ -45,7 +45,7 @@ fn what_one_node_revokes_is_dead_at_the_other_and_what_it_allows_again_lives() {
     let account = format!("/api/v1/t/{}/accounts/{}", own.slug, own.reader.id);
     for _ in 0..3 {
         world.send(&own.owner, "PATCH", &account, &json!({ "is_disabled": true })).expect(200);
-        reads(&world, &other, own).expect_refusal(401, "credential_invalid");
+        reads(&world, &other, own).expect_refusal(401, "principal_disabled");
         // The other node has just cached that it is disabled. Nothing but the header says that it is not any more.
         world.send(&own.owner, "PATCH", &account, &json!({ "is_disabled": false })).expect(200);
         reads(&world, &other, own).expect(200);
@@ -101,7 +101,7 @@ fn keys_that_one_node_rotates_open_at_the_other() {
         // Written under the new key by this node, and read by the one that has the old keys in memory: a secret, and a
         // credential that it has never seen.
         let put = json!({ "data": { "purpose": purpose } });
-        world.send(&own.owner, "POST", &secret(own), &put).expect(200);
+        world.send(&own.owner, "PUT", &secret(own), &put).expect(200);
         let read = reads(&world, &other, own).expect(200);
         assert_eq!(read["data"]["purpose"], purpose, "{read}");
         let keys = format!("/api/v1/t/{}/accounts/{}/keys", own.slug, own.reader.id);
@@ -204,7 +204,7 @@ fn whoever_repeats_what_was_not_acknowledged_through_another_node_gets_the_one_a
     let own = &world.acme;
     let target = format!("/api/v1/t/{}/accounts", own.slug);
     let ask = |node: &Arc<Server>, name: &str| {
-        let body = json!({ "name": name, "kind": "service" });
+        let body = json!({ "name": name, "kind": "service", "owner": own.owner.id });
         world.request("POST", &target).by(&own.owner).header("idempotency-key", name).json(&body).through(node).send()
     };
     for (name, fault, is_applied) in
@@ -277,9 +277,7 @@ fn background_work_of_two_nodes_is_done_once_and_loses_no_wake_up() {
     assert_eq!(records(&world.acme), before + 1, "rotated by one of the two");
 
     // A deletion: shredded by both at once, certified once, and forgotten.
-    let delete = format!("/api/v1/tenants/{}", world.globex.slug);
-    let body = json!({ "confirm": world.globex.slug, "hold": "24h" });
-    world.send(&world.platform.admin, "DELETE", &delete, &body).expect(200);
+    operator(&world, "DELETE", &format!("/api/v1/tenants/{}?hold=1d", world.globex.slug), Value::Null);
     world.advance(Duration::from_secs(25 * 3_600));
     for _ in 0..4 {
         all_jobs();
