@@ -52,7 +52,7 @@ fn what_one_node_revokes_is_dead_at_the_other_and_what_it_allows_again_lives() {
     }
     let key = format!("{account}/keys/{}", own.reader.key.id);
     world.send(&own.owner, "DELETE", &key, &Value::Null).expect(200);
-    reads(&world, &other, own).expect_refusal(401, "credential_invalid");
+    reads(&world, &other, own).expect_refusal(401, "credential_revoked");
     reads(&world, &other, &world.globex).expect(200);
 }
 
@@ -105,7 +105,7 @@ fn keys_that_one_node_rotates_open_at_the_other() {
         let read = reads(&world, &other, own).expect(200);
         assert_eq!(read["data"]["purpose"], purpose, "{read}");
         let keys = format!("/api/v1/t/{}/accounts/{}/keys", own.slug, own.reader.id);
-        let issued = world.send(&own.owner, "POST", &keys, &json!({})).expect(200);
+        let issued = world.send(&own.owner, "POST", &keys, &json!({})).expect(201);
         let fresh = issued["credential"].as_str().unwrap();
         world.request("GET", &secret(own)).by(fresh).through(&other).send().expect(200);
     }
@@ -214,9 +214,9 @@ fn whoever_repeats_what_was_not_acknowledged_through_another_node_gets_the_one_a
         faulty.fail_next(fault);
         ask(&node, name).expect_refusal(503, "storage_unavailable");
         assert_eq!(world.header(Plane::Tenant(own)).ledger.size() > before, is_applied);
-        let made = ask(&other, name).expect(200);
-        assert_eq!(ask(&node, name).expect(200), made);
-        assert_eq!(ask(world.server(), name).expect(200), made);
+        let made = ask(&other, name).expect(201);
+        assert_eq!(ask(&node, name).expect(201), made);
+        assert_eq!(ask(world.server(), name).expect(201), made);
         let all = world.get(&own.owner, &format!("{target}?limit=100")).expect(200);
         let count = all["items"].as_array().unwrap().iter().filter(|account| account["name"] == name).count();
         assert_eq!(count, 1, "{name}");
