@@ -173,6 +173,10 @@ impl Store for FaultyStore {
         self.up()?.ping().await
     }
 
+    fn metrics(&self) -> Vec<(&'static str, &'static str, u64)> {
+        self.inner.metrics()
+    }
+
     async fn size_bytes(&self) -> Result<u64, StoreError> {
         self.up()?.size_bytes().await
     }

@@ -49,7 +49,7 @@ use uuid::Uuid;
 use crate::dispatch::Dispatcher;
 use crate::lane::{Job, STRIPES};
 use crate::memory::Memory;
-pub use crate::metrics::{Counter, Metrics};
+use crate::metrics::{Counter, Metrics};
 use crate::pool::Pool;
 use crate::read::{Range, own};
 pub use crate::roles::{Roles, roles};
@@ -154,11 +154,6 @@ impl PostgresStore {
         tokio::spawn(Dispatcher::new(Arc::clone(&shared), lanes, waiting).run(jobs));
         let slot = (seed % SLOTS.cast_unsigned()).cast_signed();
         Ok(Arc::new(Self { shared, queue, slot }))
-    }
-
-    /// What the store has counted since it was opened.
-    pub fn metrics(&self) -> &Metrics {
-        &self.shared.metrics
     }
 
     /// One step of an erasure. Returns the ledger index that the next one starts from, or `None` when nothing is left.
@@ -390,6 +385,10 @@ impl Store for PostgresStore {
         } else {
             read::damaged("a write that was acknowledged cannot be read")
         }
+    }
+
+    fn metrics(&self) -> Vec<Counter> {
+        self.shared.metrics.counters()
     }
 
     async fn size_bytes(&self) -> Result<u64, StoreError> {

@@ -140,6 +140,12 @@ pub trait Store: Send + Sync + 'static {
     /// A cheap end-to-end check that reads and durable writes work, for readiness.
     async fn ping(&self) -> Result<(), StoreError>;
 
+    /// What the engine counts, for monitoring: a name that fits Prometheus (`postgres_reconnects_total`; what ends in
+    /// `_total` only grows), what it is, and its value. Nothing of one tenant.
+    fn metrics(&self) -> Vec<(&'static str, &'static str, u64)> {
+        Vec::new()
+    }
+
     /// Bytes on disk.
     async fn size_bytes(&self) -> Result<u64, StoreError>;
 }

@@ -193,6 +193,19 @@ impl World {
         self.running = Some(Running { server, store, observed });
     }
 
+    /// Another node over the same store, sealed still: a fleet in this process. It behaves as `app` says.
+    pub fn another_node(&self, name: &str, app: AppConfig) -> Arc<Server> {
+        self.another_node_over(Arc::clone(self.store()) as Arc<dyn Store>, name, app)
+    }
+
+    /// As [`World::another_node`], with something between it and the store.
+    pub fn another_node_over(&self, store: Arc<dyn Store>, name: &str, app: AppConfig) -> Arc<Server> {
+        let app = AppConfig { node: name.to_owned(), ..app };
+        let app = App::new(store, Arc::clone(&self.clock) as _, Arc::clone(&self.random) as _, app);
+        let http = HttpConfig { root_key_file: Some(self.root_key_file()), ..self.options.http.clone() };
+        Server::new(app, http).expect("no two routes collide")
+    }
+
     /// Stops the server. What is on disk is what an orderly end leaves there.
     pub fn stop(&mut self) {
         self.running = None;

@@ -92,11 +92,6 @@ impl StoreUrl {
         }
     }
 
-    /// Whether other processes may use it at the same time.
-    pub(crate) fn is_shared(&self) -> bool {
-        matches!(self, Self::Postgres(_))
-    }
-
     /// For people: without a password.
     pub(crate) fn shown(&self) -> String {
         match self {

@@ -11,6 +11,7 @@
 
 mod attestations;
 mod bundles;
+mod fleet;
 mod foreign;
 mod fuzz;
 mod input;
