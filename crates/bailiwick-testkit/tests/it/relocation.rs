@@ -77,7 +77,7 @@ fn a_copied_installation_gives_the_answers_that_the_first_one_gave() {
             assert_eq!(here["data"], there["data"]);
         }
         // What was refused is refused.
-        copied.get(&own.revoked, &secret(own, names::LIVE)).expect_refusal(401, "credential_invalid");
+        copied.get(&own.revoked, &secret(own, names::LIVE)).expect_refusal(401, "credential_revoked");
         copied.get(&own.owner, &secret(other, names::LIVE)).expect_refusal(404, "not_found");
         copied.get(&own.owner, &secret(own, names::EMBARGOED)).expect_refusal(403, "permission_denied");
         // The ledger goes on: an export of the copy holds, entries from before the move among them.
@@ -118,7 +118,7 @@ fn a_restored_installation_lets_nobody_in_whom_nobody_has_named() {
     restored.get(&world.platform.viewer, "/api/v1/platform/health").expect_refusal(401, "credential_invalid");
     for own in [&restored.acme, &restored.globex] {
         restored.get(&own.owner, &secret(own, names::LIVE)).expect_refusal(403, "tenant_suspended");
-        let target = format!("/api/v1/platform/tenants/{}/resume", own.slug);
+        let target = format!("/api/v1/tenants/{}/resume", own.slug);
         restored.send(admin, "POST", &target, &json!({})).expect(200);
         restored.get(&own.owner, &secret(own, names::LIVE)).expect(200);
     }
@@ -138,7 +138,7 @@ fn what_is_known_to_be_revoked_since_is_removed_before_anything_is_opened() {
     assert_eq!(restored.block_on(relocation::remove_credentials(store.as_ref(), &since)).unwrap().len(), 0);
     restored.block_on(relocation::accept(store.as_ref(), &Keep::All)).unwrap();
     for own in [&restored.acme, &restored.globex] {
-        let target = format!("/api/v1/platform/tenants/{}/resume", own.slug);
+        let target = format!("/api/v1/tenants/{}/resume", own.slug);
         restored.send(&world.platform.admin, "POST", &target, &json!({})).expect(200);
         restored.get(&own.owner, &secret(own, names::LIVE)).expect(200);
     }

@@ -116,9 +116,8 @@ async fn a_backup_of_a_database_in_use_has_one_state_of_each_tenant_or_is_refuse
             program: String::new(),
             created: time(0),
         };
-        let made =
-            bailiwick_transfer::file::back_up(&from, &mut bytes, intro, &bailiwick_transfer::Progress::default());
-        match made.await {
+        let progress = bailiwick_transfer::Progress::default();
+        match bailiwick_transfer::file::back_up(&from, &mut bytes, intro, &progress).await {
             Err(TransferError::Moving(_)) => refused += 1,
             Err(error) => panic!("{error}"),
             Ok(_) => {
