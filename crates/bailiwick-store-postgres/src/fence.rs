@@ -135,7 +135,7 @@ async fn tables(session: &Session) -> Result<Vec<String>, tokio_postgres::Error>
         let (table, name, kind, roles, text): (String, String, String, String, String) =
             (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?, row.try_get(4)?);
         let is_bound = match (table.as_str(), name.as_str()) {
-            ("guard", "any") => true,
+            ("guard", "shared") => true,
             (_, "own") => text.contains("bailiwick.tenants") && !text.contains(" OR "),
             (_, "platform") => text.contains("bailiwick.plane") && !text.contains(" OR "),
             _ => false,

@@ -145,7 +145,7 @@ fn base(target: &Target) -> String {
          PRIMARY KEY (tenant, stripe)) WITH (fillfactor = 10);");
     fence(&mut add, "guard", &server, "SELECT, INSERT, UPDATE (epoch)");
     // An epoch is no secret, and every tenant's commits rest on the platform's.
-    add("CREATE POLICY any ON bailiwick.guard USING (true) WITH CHECK (true);");
+    add("CREATE POLICY shared ON bailiwick.guard USING (true) WITH CHECK (true);");
 
     add("CREATE TABLE bailiwick.pulse (tenant uuid NOT NULL, slot smallint NOT NULL, beat bigint NOT NULL, \
          PRIMARY KEY (tenant, slot)) WITH (fillfactor = 10);");
@@ -175,7 +175,7 @@ pub(crate) const FENCED: &[(&str, &[&str])] = &[
     ("ledger_entry", &["own"]),
     ("ledger_subtree", &["own"]),
     ("slug", &["own", "platform"]),
-    ("guard", &["any"]),
+    ("guard", &["shared"]),
     ("pulse", &["own"]),
 ];
 

@@ -1,0 +1,49 @@
+//! A server with migrated databases to hand out.
+
+use std::sync::Arc;
+
+use bailiwick_pgkit::{Cluster, Database};
+use bailiwick_store_postgres::{Migrator, Options, PostgresStore, Url};
+
+/// A cluster and a migrated database in it.
+pub(crate) struct House {
+    pub(crate) cluster: Cluster,
+    pub(crate) base: Database,
+}
+
+impl House {
+    /// Starts a server and migrates a database.
+    pub(crate) async fn new(partitions: u16) -> Self {
+        let cluster = Cluster::start().unwrap();
+        let base = cluster.database("base").unwrap();
+        let migrator = Migrator::connect(&url(&base.owner_url), &base.server, partitions).await.unwrap();
+        migrator.run(|_| {}).await.unwrap();
+        Self { cluster, base }
+    }
+
+    /// Leaves the database as if nobody had used it.
+    pub(crate) fn empty(&self) {
+        let tables = ["tenant", "record", "ledger_entry", "ledger_subtree", "slug", "guard"];
+        let statements: Vec<String> = tables.iter().map(|table| format!("DELETE FROM bailiwick.{table}")).collect();
+        self.admin(&statements.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+
+    /// Does what only an administrator may.
+    pub(crate) fn admin(&self, statements: &[&str]) -> String {
+        self.cluster.sql(&self.base.name, statements).unwrap()
+    }
+
+    /// A node.
+    pub(crate) async fn node(&self) -> Arc<PostgresStore> {
+        self.node_with("", Options::default()).await
+    }
+
+    /// A node with this at the end of its URL.
+    pub(crate) async fn node_with(&self, suffix: &str, options: Options) -> Arc<PostgresStore> {
+        PostgresStore::connect(&url(&format!("{}{suffix}", self.base.server_url)), options).await.unwrap()
+    }
+}
+
+pub(crate) fn url(text: &str) -> Url {
+    Url::parse(text).unwrap()
+}
