@@ -58,6 +58,7 @@ struct State {
     delay: Duration,
     trap: Option<Trap>,
     sprung: usize,
+    connections: usize,
     next: u64,
     open: HashMap<u64, [TcpStream; 2]>,
 }
@@ -130,6 +131,12 @@ impl Wire {
         self.shared.lock().trap = Some(trap);
     }
 
+    /// How many times somebody has connected, the refused included.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.shared.lock().connections
+    }
+
     /// How many traps have sprung.
     #[must_use]
     pub fn sprung(&self) -> usize {
@@ -184,9 +191,12 @@ impl Shared {
     }
 
     fn connect(self: &Arc<Self>, client: TcpStream) -> std::io::Result<()> {
-        if self.lock().refuses {
+        let mut state = self.lock();
+        state.connections += 1;
+        if state.refuses {
             return Ok(());
         }
+        drop(state);
         let server = TcpStream::connect((Ipv4Addr::LOCALHOST, self.target))?;
         client.set_nodelay(true)?;
         server.set_nodelay(true)?;
