@@ -21,7 +21,9 @@ use bailiwick_ledger::Hash;
 use bailiwick_ledger::note::VerifierKey;
 use bailiwick_seal::{InstallationRecord, Keyring, KeyringRecord, LedgerSigner, RootKey, SEALS_PER_KEY_MAX};
 use bailiwick_store::Store;
-use bailiwick_types::{Action, ActionType, Clock, Code, Limits, PolicyName, Random, TenantId, Timestamp};
+use bailiwick_types::{
+    Action, ActionType, Clock, Code, InstallationId, Limits, PolicyName, Random, TenantId, Timestamp,
+};
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 
@@ -30,7 +32,7 @@ use crate::gate::{Gates, Pass};
 use crate::installation::UnsealProgress;
 use crate::isolation::IsolationBoard;
 use crate::prove::{NoProver, Prover};
-use crate::records::Stored;
+use crate::records::{Stored, TenantMeta};
 use crate::request::{Door, RequestMeta};
 use crate::snapshot::{KnownCredential, Snapshot};
 use crate::tx::{Answer, PlatformTx, Reply, TenantTx};
@@ -121,9 +123,11 @@ impl Unsealed {
             || self.previous.as_ref().is_some_and(|(previous, _)| *previous == version)
     }
 
-    /// A tenant's keys.
-    pub(crate) fn unwrap(&self, tenant: TenantId, record: &KeyringRecord) -> Result<Keyring, AppError> {
-        Ok(Keyring::unwrap(self.root_of(record)?, self.record.installation(), tenant, record)?)
+    /// A plane's keys, and the installation that what they seal is bound to. Fails if it has none (any more).
+    pub(crate) fn unwrap(&self, tenant: TenantId, meta: &TenantMeta) -> Result<(Keyring, InstallationId), AppError> {
+        let record = meta.keyring.as_ref().ok_or_else(|| AppError::internal("a tenant has no keys"))?;
+        let home = meta.home(self.record.installation());
+        Ok((Keyring::unwrap(self.root_of(record)?, home, tenant, record)?, home))
     }
 }
 

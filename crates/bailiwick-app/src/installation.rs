@@ -345,7 +345,7 @@ impl App {
                         return Ok(false);
                     }
                     let (old, version) = (unsealed.root_of(keyring)?, unsealed.record.root_version());
-                    let (installation, random) = (unsealed.record.installation(), self.random.as_ref());
+                    let (installation, random) = (meta.home(unsealed.record.installation()), self.random.as_ref());
                     meta.keyring = Some(keyring.rewrap(old, &unsealed.root, version, installation, *tenant, random)?);
                     Ok(true)
                 })

@@ -16,7 +16,7 @@ use bailiwick_ledger::note::NoteSigner;
 use bailiwick_seal::Purpose;
 use bailiwick_store::{Commit, CommitError, Expect, Header, HeaderChange, Part, Space, Wake, Write};
 use bailiwick_types::action::act;
-use bailiwick_types::{ActionType, TenantId, Timestamp};
+use bailiwick_types::{ActionType, InstallationId, TenantId, Timestamp};
 use data_encoding::HEXLOWER;
 
 use crate::app::App;
@@ -92,10 +92,10 @@ impl App {
         let mut header = reload().await?;
         let mut meta = TenantMeta::from_bytes(&header.meta)?;
 
-        if let Some(keyring) = meta.keyring.take() {
+        if meta.keyring.is_some() {
             // The last entry of the tenant's ledger, sealed with keys that are gone with this very commit.
-            let keys = unsealed.unwrap(scope.tenant, &keyring)?;
-            let installation = unsealed.record.installation();
+            let (keys, installation) = unsealed.unwrap(scope.tenant, &meta)?;
+            let keyring = meta.keyring.take().ok_or_else(|| AppError::internal("a tenant has no keys"))?;
             let snapshot = crate::snapshot::Snapshot::new(
                 &header,
                 &meta,
@@ -154,8 +154,8 @@ impl App {
         let installation = unsealed.record.installation();
         let platform = self.platform_snapshot().await?;
         let platform_header = self.store.header(TenantId::PLATFORM).await?.ok_or_else(AppError::not_found)?;
-        let of = |header: &Header, name: String| Checkpoint {
-            origin: format!("{installation}/{name}"),
+        let of = |header: &Header, home: InstallationId, name: String| Checkpoint {
+            origin: format!("{home}/{name}"),
             size: header.ledger.size(),
             root: header.ledger.root(),
         };
@@ -165,12 +165,12 @@ impl App {
             tenant: header.tenant,
             slug: header.slug.clone(),
             deleted_at: self.now(),
-            ledger: of(header, header.tenant.to_string()),
+            ledger: of(header, meta.home(installation), header.tenant.to_string()),
             keys: vec![DestroyedKey {
                 name: "keyring".to_owned(),
                 fingerprint: fingerprint.try_into().map_err(|_| AppError::internal("a fingerprint's length"))?,
             }],
-            platform: of(&platform_header, crate::tx::tenant_name(TenantId::PLATFORM)),
+            platform: of(&platform_header, installation, crate::tx::tenant_name(TenantId::PLATFORM)),
         };
         let own = platform.keyring()?.ledger_signer(&crate::ledger::origin(&platform))?;
         let signers: [&dyn NoteSigner; 2] = [&own, &unsealed.signer];
@@ -198,7 +198,7 @@ impl App {
         let unsealed = self.unsealed()?;
         let Some(snapshot) = self.snapshot(scope.tenant).await? else { return Ok(()) };
         let mut record = meta.keyring.take().ok_or_else(|| AppError::internal("a tenant has no keys"))?;
-        let (root, installation) = (unsealed.root_of(&record)?, unsealed.record.installation());
+        let (root, installation) = (unsealed.root_of(&record)?, snapshot.installation);
         for purpose in [Purpose::Records, Purpose::Ledger] {
             let random = self.random.as_ref();
             record = record.rotate_data(root, installation, scope.tenant, purpose, self.now(), random)?;

@@ -66,7 +66,7 @@ impl UseCase for Rotate {
     async fn run(&self, tx: &mut TenantTx<'_>) -> Result<Answer<Keyring>, AppError> {
         let permit = tx.authorize::<act::KeyringRotate>(&resource()).await?;
         let unsealed = tx.app.unsealed()?;
-        let (installation, tenant) = (unsealed.record.installation(), tx.snapshot.tenant);
+        let (installation, tenant) = (tx.snapshot.installation, tx.snapshot.tenant);
         let header = tx.app.store.header(tenant).await?.ok_or_else(AppError::not_found)?;
         let mut meta = TenantMeta::from_bytes(&header.meta)?;
         let record = meta.keyring.as_ref().ok_or_else(|| AppError::internal("a tenant has no keys"))?;
@@ -81,8 +81,8 @@ impl UseCase for Rotate {
                 record.rotate_data(root, installation, tenant, purpose, now, random)?
             }
         };
-        let keyring = unsealed.unwrap(tenant, &rotated)?;
         meta.keyring = Some(rotated);
+        let (keyring, _) = unsealed.unwrap(tenant, &meta)?;
         let bytes = meta.to_bytes()?;
         tx.change_header(|change| change.meta = Some((header.meta_version, bytes)));
         tx.bump_epoch();

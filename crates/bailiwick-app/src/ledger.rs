@@ -14,7 +14,7 @@ use bailiwick_seal::Purpose;
 use bailiwick_store::{Header, StoredEntry};
 use bailiwick_types::action::act;
 use bailiwick_types::api::ledger::{ConsistencyProof, InclusionProof, LedgerEntry, LedgerPage, SignedCheckpoint};
-use bailiwick_types::{Action, Code, ErrorClass, Resource, ResourceKind, Timestamp};
+use bailiwick_types::{Action, Code, ErrorClass, Resource, ResourceKind, TenantId, Timestamp};
 use data_encoding::BASE64;
 
 use crate::app::{App, PlatformUseCase, UseCase};
@@ -244,43 +244,12 @@ impl<S: Scope> Tx<'_, S> {
         self.sign_checkpoint(&header.ledger)
     }
 
-    /// The hash over a range of leaves, from what the store keeps.
-    async fn hash_of(&self, range: LeafRange) -> Result<Hash, AppError> {
-        let tenant = self.snapshot.tenant;
-        let mut runs = Vec::new();
-        for run in stored_runs(range) {
-            let hashes = match run.level {
-                0 => self.app.store.leaves(tenant, run.from, run.to).await?,
-                level => self.app.store.subtrees(tenant, level, run.from, run.to).await?,
-            };
-            runs.push((run, hashes));
-        }
-        range_hash(range, &runs).ok_or_else(|| AppError::internal("the tree is incomplete"))
-    }
-
     async fn hashes_of(&self, ranges: Vec<LeafRange>) -> Result<Vec<Hash>, AppError> {
-        let mut proof = Vec::with_capacity(ranges.len());
-        for range in ranges {
-            proof.push(self.hash_of(range).await?);
-        }
-        Ok(proof)
+        self.app.hashes_of(self.snapshot.tenant, ranges).await
     }
 
-    /// The root of the tree as it was at `size`, if what is stored agrees with the ledger's edge.
-    ///
-    /// The edge moves with every commit; leaves and subtrees lie about for years. If somebody has changed one of them, a
-    /// root that is made of them must not be signed: it would contradict a checkpoint that somebody else has kept.
     async fn root_at(&self, edge: &CompactRange, size: u64) -> Result<Hash, AppError> {
-        if size == edge.size() {
-            return Ok(edge.root());
-        }
-        let root = match size {
-            0 => bailiwick_ledger::empty_root(),
-            size => self.hash_of(LeafRange { from: 0, to: size }).await?,
-        };
-        let ranges = consistency_ranges(size, edge.size()).ok_or_else(|| AppError::internal("an edge that shrank"))?;
-        verify_consistency(size, edge.size(), &self.hashes_of(ranges).await?, &root, &edge.root()).map_err(tampered)?;
-        Ok(root)
+        self.app.root_at(self.snapshot.tenant, edge, size).await
     }
 
     async fn ledger_inclusion(&self, index: u64, size: Option<u64>) -> Result<InclusionProof, AppError> {
@@ -424,6 +393,45 @@ ledger_cases! {
 }
 
 impl App {
+    /// The hash over a range of leaves, from what the store keeps.
+    async fn hash_of(&self, tenant: TenantId, range: LeafRange) -> Result<Hash, AppError> {
+        let mut runs = Vec::new();
+        for run in stored_runs(range) {
+            let hashes = match run.level {
+                0 => self.store.leaves(tenant, run.from, run.to).await?,
+                level => self.store.subtrees(tenant, level, run.from, run.to).await?,
+            };
+            runs.push((run, hashes));
+        }
+        range_hash(range, &runs).ok_or_else(|| AppError::internal("the tree is incomplete"))
+    }
+
+    async fn hashes_of(&self, tenant: TenantId, ranges: Vec<LeafRange>) -> Result<Vec<Hash>, AppError> {
+        let mut proof = Vec::with_capacity(ranges.len());
+        for range in ranges {
+            proof.push(self.hash_of(tenant, range).await?);
+        }
+        Ok(proof)
+    }
+
+    /// The root of the tree as it was at `size`, if what is stored agrees with the ledger's edge.
+    ///
+    /// The edge moves with every commit; leaves and subtrees lie about for years. If somebody has changed one of them, a
+    /// root that is made of them must not be signed: it would contradict a checkpoint that somebody else has kept.
+    pub(crate) async fn root_at(&self, tenant: TenantId, edge: &CompactRange, size: u64) -> Result<Hash, AppError> {
+        if size == edge.size() {
+            return Ok(edge.root());
+        }
+        let root = match size {
+            0 => bailiwick_ledger::empty_root(),
+            size => self.hash_of(tenant, LeafRange { from: 0, to: size }).await?,
+        };
+        let ranges = consistency_ranges(size, edge.size()).ok_or_else(|| AppError::internal("an edge that shrank"))?;
+        verify_consistency(size, edge.size(), &self.hashes_of(tenant, ranges).await?, &root, &edge.root())
+            .map_err(tampered)?;
+        Ok(root)
+    }
+
     /// Waits until the ledger that `answer` came from has grown beyond `size`, or until `span` is over. For following.
     ///
     /// # Errors

@@ -30,6 +30,7 @@ mod page;
 pub mod policies;
 mod prove;
 mod records;
+pub mod recovery;
 mod request;
 pub mod secrets;
 mod snapshot;

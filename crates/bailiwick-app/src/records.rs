@@ -11,8 +11,8 @@ use bailiwick_types::api::identity::{AccountKind, Labels};
 use bailiwick_types::api::proof::{Covers, ProofMark};
 use bailiwick_types::api::secret::MountConfig;
 use bailiwick_types::{
-    AccountId, BindingId, CredentialId, Limit, Limits, MemberId, MountId, MountName, OperatorId, PolicyName,
-    SecretPath, Timestamp,
+    AccountId, BindingId, CredentialId, InstallationId, Limit, Limits, MemberId, MountId, MountName, OperatorId,
+    PolicyName, Recipient, SecretPath, Timestamp,
 };
 use ipnet::IpNet;
 use serde::de::DeserializeOwned;
@@ -78,6 +78,16 @@ pub(crate) struct TenantMeta {
     /// Which installation this is and who holds its root key. Only on the platform's plane.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) installation: Option<InstallationRecord>,
+    /// The installation that the tenant was made in, if it came from elsewhere: what its seals, its credentials and its
+    /// ledger's origin are bound to, for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) home: Option<InstallationId>,
+    /// The import that is under way. Until it is complete, nobody may use the tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) import: Option<ImportMark>,
+    /// The tenant was exported for good, and lives elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) moved: Option<MovedMark>,
     /// The principal that tries the server's own isolation here. A tenant that has one is a canary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) prober: Option<String>,
@@ -95,8 +105,16 @@ impl TenantMeta {
             certificate: None,
             destroyed: None,
             installation: None,
+            home: None,
+            import: None,
+            moved: None,
             prober: None,
         }
+    }
+
+    /// The installation that the tenant's seals are bound to.
+    pub(crate) fn home(&self, this: InstallationId) -> InstallationId {
+        self.home.unwrap_or(this)
     }
 
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, AppError> {
@@ -106,6 +124,20 @@ impl TenantMeta {
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, AppError> {
         serde_json::to_vec(self).map_err(AppError::internal)
     }
+}
+
+/// Which bundle is being imported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ImportMark {
+    /// The root in the bundle's seal, in base64.
+    pub(crate) bundle: String,
+}
+
+/// Where a tenant went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MovedMark {
+    pub(crate) to: Recipient,
+    pub(crate) at: Timestamp,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -23,7 +23,7 @@ use parking_lot::RwLock;
 use tokio::sync::OnceCell;
 
 use crate::error::AppError;
-use crate::records::{MountRecord, Stored, TenantMeta};
+use crate::records::{MountRecord, MovedMark, Stored, TenantMeta};
 use crate::state::TenantState;
 
 /// One plane at one epoch.
@@ -38,7 +38,10 @@ pub(crate) struct Snapshot {
     pub(crate) limits: Limits,
     /// Absent while the tenant is sealed, and for ever once it is shredded.
     pub(crate) keyring: Option<Arc<Keyring>>,
+    /// What its seals are bound to: the installation that it was made in.
     pub(crate) installation: InstallationId,
+    /// Where the tenant was exported to, for good.
+    pub(crate) moved: Option<MovedMark>,
     /// The platform's epoch that the guardrails are of.
     pub(crate) platform_epoch: u64,
     pub(crate) authority: OnceCell<Arc<Authority>>,
@@ -65,6 +68,7 @@ impl Snapshot {
             limits: meta.quotas.clone(),
             keyring,
             installation,
+            moved: meta.moved.clone(),
             platform_epoch,
             authority: OnceCell::new(),
             credentials: Bounded::new(4_096),

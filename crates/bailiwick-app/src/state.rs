@@ -4,6 +4,7 @@
 //! active ⇄ suspended        operator: suspend, resume
 //! active, suspended → deleting → deleted     operator: delete; after the hold period the job shreds
 //! deleting → suspended      operator: resume, while the hold lasts
+//! importing → active        the import of a bundle that makes the tenant here, when it is complete
 //! any but deleted: sealed or not
 //! ```
 
@@ -21,10 +22,14 @@ pub(crate) enum Phase {
     Suspended,
     Deleting,
     Deleted,
+    /// Not here yet: its bundle is being written. Nothing but that import may touch it, for its ledger has to come out
+    /// as it was.
+    Importing,
 }
 
 impl Phase {
-    pub(crate) const ALL: &'static [Self] = &[Self::Active, Self::Suspended, Self::Deleting, Self::Deleted];
+    pub(crate) const ALL: &'static [Self] =
+        &[Self::Active, Self::Suspended, Self::Deleting, Self::Deleted, Self::Importing];
 }
 
 const SEALED: u8 = 0x10;
@@ -38,6 +43,7 @@ impl TenantState {
             1 => Phase::Active,
             2 => Phase::Suspended,
             3 => Phase::Deleting,
+            5 => Phase::Importing,
             _ => Phase::Deleted,
         };
         Self { phase, is_sealed: number & SEALED != 0 }
@@ -49,6 +55,7 @@ impl TenantState {
             Phase::Suspended => 2,
             Phase::Deleting => 3,
             Phase::Deleted => 4,
+            Phase::Importing => 5,
         };
         phase | if self.is_sealed { SEALED } else { 0 }
     }
@@ -69,6 +76,7 @@ impl Phase {
             Self::Suspended => "suspended",
             Self::Deleting => "deleting",
             Self::Deleted => "deleted",
+            Self::Importing => "importing",
         }
     }
 }
@@ -79,7 +87,7 @@ mod tests {
 
     #[test]
     fn numbers_round_trip_and_strange_ones_are_closed() {
-        for phase in [Phase::Active, Phase::Suspended, Phase::Deleting, Phase::Deleted] {
+        for phase in Phase::ALL.iter().copied() {
             for is_sealed in [false, true] {
                 let state = TenantState { phase, is_sealed };
                 assert_eq!(TenantState::from_number(state.number()), state);

@@ -25,7 +25,7 @@ use crate::page::PageRequest;
 use crate::records::{MemberRecord, MountRecord, TenantMeta};
 use crate::snapshot::Snapshot;
 use crate::state::{Phase, TenantState};
-use crate::tx::{Answer, Genesis, PlatformTx, STATED_TENANT_BYTES_MAX, Target, seal_record};
+use crate::tx::{Answer, Genesis, IS_IMPORTED, PlatformTx, STATED_TENANT_BYTES_MAX, Target, seal_record};
 use crate::validate;
 
 /// The installation as a resource.
@@ -220,6 +220,9 @@ impl PlatformUseCase for List {
     }
 }
 
+/// Why a tenant that was exported for good stays suspended.
+const HAS_MOVED: &str = "the tenant was exported for good and lives elsewhere; two of it would contradict each other";
+
 /// Stands for the tenant that a path names where there is none.
 const NOBODY: TenantId = TenantId::from_bytes([0xff; 16]);
 
@@ -342,9 +345,12 @@ state_cases! {
         Phase::Suspended => Ok(()),
         Phase::Deleting => Err("the tenant is being deleted"),
         Phase::Deleted => Err("the tenant is deleted"),
+        Phase::Importing => Err(IS_IMPORTED),
     };
     /// Resumes a suspended tenant. One that is being deleted is saved, and stays suspended until resumed again.
     Resume, TenantResume, |target| match target.state.phase {
+        Phase::Suspended if target.meta.moved.is_some() => Err(HAS_MOVED),
+        Phase::Suspended if target.meta.import.is_some() => Err(IS_IMPORTED),
         Phase::Suspended => {
             target.set_state(target.state.in_phase(Phase::Active));
             Ok(())
@@ -358,6 +364,7 @@ state_cases! {
         }
         Phase::Active => Ok(()),
         Phase::Deleted => Err("the tenant is deleted; its keys are gone"),
+        Phase::Importing => Err(IS_IMPORTED),
     };
     /// Seals a tenant: from the acknowledgement on its plane answers as sealed.
     Seal, TenantSeal, |target| match target.state.phase {
@@ -411,6 +418,7 @@ impl PlatformUseCase for Delete {
         match target.state.phase {
             Phase::Deleted => return Err(AppError::with_detail(Code::WrongState, "the tenant is deleted")),
             Phase::Deleting => return Err(AppError::with_detail(Code::WrongState, "the tenant is being deleted")),
+            Phase::Importing => return Err(AppError::with_detail(Code::WrongState, IS_IMPORTED)),
             Phase::Active | Phase::Suspended => {}
         }
         target.set_state(target.state.in_phase(Phase::Deleting));

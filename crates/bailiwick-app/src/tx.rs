@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use bailiwick_authz::{OperatorScope, Permit, PrincipalFacts, RequestContext, TenantScope};
 use bailiwick_ledger::entry::{Decision, EntryResource};
-use bailiwick_store::{CommitError, Expect, Header, HeaderChange, Record, Space, Wake, Write};
+use bailiwick_store::{CommitError, Committed, Expect, Header, HeaderChange, Record, Space, Wake, Write};
 use bailiwick_types::{Action, ActionType, Code, CredentialId, Limit, Resource, ResourceKind, TenantId, Timestamp};
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -30,7 +30,7 @@ use crate::snapshot::{KnownCredential, Snapshot};
 use crate::state::{Phase, TenantState};
 use crate::validate;
 
-pub(crate) use commit::{append_unanswered, seal_entry, seal_record, seal_write, tenant_name};
+pub(crate) use commit::{IS_IMPORTED, append_unanswered, seal_entry, seal_record, seal_write, tenant_name};
 use replay::Remembered;
 
 /// How much of a policy's evaluation errors an entry has, in bytes.
@@ -54,6 +54,12 @@ impl<T> Answer<T> {
     /// The answer itself.
     pub fn value(&self) -> &T {
         &self.value
+    }
+
+    /// What a commit that was made step by step comes to. Its last step is the evidence.
+    pub(crate) fn of_commit(value: T, committed: &Committed) -> Result<Self, AppError> {
+        let receipt = committed.receipts.first().ok_or_else(|| AppError::internal("a commit without a receipt"))?;
+        Ok(Self { value, index: receipt.first_index, etag: None, place: None })
     }
 
     /// The same answer, which keeps its place.
@@ -153,6 +159,8 @@ pub struct Tx<'a, S> {
     remembered: Option<Remembered>,
     /// The other tenant that a refused attempt named.
     isolation: Option<String>,
+    /// Whether the platform's ledger is told of it too.
+    is_told: bool,
     /// The tenant that an operator acts on.
     target: Option<Target>,
 }
@@ -218,8 +226,11 @@ impl<'a> TenantTx<'a> {
         }
         match self.snapshot.state.phase {
             Phase::Active => Ok(()),
+            // An export for good suspends the tenant before its first byte is out: if it is cut off, it must be possible
+            // to ask for it again.
+            Phase::Suspended if self.snapshot.moved.is_some() && self.action == Action::BundleExport => Ok(()),
             Phase::Suspended | Phase::Deleting => Err(AppError::new(Code::TenantSuspended)),
-            Phase::Deleted => Err(AppError::new(Code::CredentialInvalid)),
+            Phase::Deleted | Phase::Importing => Err(AppError::new(Code::CredentialInvalid)),
         }
     }
 
@@ -247,6 +258,11 @@ impl<'a> TenantTx<'a> {
                 Err(AppError::new(Code::PermissionDenied))
             }
         }
+    }
+
+    /// The platform's ledger has this request's entry too, if it comes to a commit.
+    pub(crate) fn tell_platform(&mut self) {
+        self.is_told = true;
     }
 
     /// The tenant itself as a resource.
@@ -354,6 +370,7 @@ impl<'a, S: Scope> Tx<'a, S> {
             remember: None,
             remembered: None,
             isolation: None,
+            is_told: false,
             target: None,
         }
     }

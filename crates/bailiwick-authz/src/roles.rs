@@ -46,17 +46,17 @@ const ROLES: &[Role] = &[
     Role {
         name: "owner",
         title: "Owner",
-        description: "everything, sealing the tenant included",
+        description: "everything, sealing and exporting the tenant included",
         plane: Plane::Tenant,
         template: r"permit(principal == ?principal, action, resource in ?resource);",
     },
     Role {
         name: "admin",
         title: "Administrator",
-        description: "everything but sealing the tenant",
+        description: "everything but sealing and exporting the tenant",
         plane: Plane::Tenant,
         template: r#"permit(principal == ?principal, action, resource in ?resource)
-unless { action == Action::"keyring:seal" };"#,
+unless { action in [Action::"keyring:seal", Action::"bundle:export"] };"#,
     },
     Role {
         name: "auditor",

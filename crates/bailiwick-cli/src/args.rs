@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     account, attest, binding, docs, guardrail, installation, invariant, isolation, key, keyring, ledger, member, mount,
-    operator, platform, policy, profile, role, secret, tenant, verify,
+    operator, platform, policy, profile, role, secret, store, tenant, verify,
 };
 use crate::output::OutputFormat;
 use crate::server;
@@ -127,6 +127,9 @@ pub(crate) enum Command {
     /// Look at a server's configuration
     #[command(subcommand)]
     Config(server::ConfigCommand),
+    /// Where everything is kept: roles, schema and checks of a database
+    #[command(subcommand)]
+    Store(store::StoreCommand),
 
     /// Initialise an installation: make its root key and its first operator
     Init(installation::InitArgs),

@@ -67,6 +67,11 @@ impl Fail {
         self
     }
 
+    /// Whether trying again may help.
+    pub(crate) fn is_busy(&self) -> bool {
+        matches!(self.class, ErrorClass::Busy | ErrorClass::Stale)
+    }
+
     /// The exit code.
     pub(crate) fn exit_code(&self) -> u8 {
         self.class.exit_code()

@@ -113,6 +113,15 @@ impl Session {
         }
     }
 
+    /// The client, and the terminal to tell how far it is.
+    pub(crate) fn terminal_and_client(&mut self) -> Result<(&mut Terminal, &Client), Fail> {
+        self.client()?;
+        match self.connection.get() {
+            Some((client, _)) => Ok((&mut self.terminal, client)),
+            None => Err(no_credential()),
+        }
+    }
+
     /// Whether the credential says that it is an operator's.
     pub(crate) fn is_operator(&self) -> Result<bool, Fail> {
         match &self.connection()?.1 {

@@ -105,6 +105,11 @@ impl Terminal {
         Ok((read > 0).then(|| Secret::new(line.trim_end_matches(['\r', '\n']).to_owned())))
     }
 
+    /// Standard input, for what is streamed.
+    pub(crate) fn input(&mut self) -> &mut dyn BufRead {
+        &mut *self.input
+    }
+
     /// All of standard input.
     pub(crate) fn read_all(&mut self) -> Result<Vec<u8>, Fail> {
         let mut bytes = Vec::new();

@@ -30,6 +30,10 @@ pub(super) const INCLUSION: &str =
     r#"{"index":7,"size":8,"leaf":"bGVhZg==","proof":["aDE=","aDI="],"checkpoint":"o\n8\nr\n\n— x sig\n"}"#;
 pub(super) const CONSISTENCY: &str =
     r#"{"old":4,"new":8,"old_root":"cg==","proof":["aDE="],"checkpoint":"o\n8\nr\n\n— x sig\n"}"#;
+/// Whom bundles are sealed to.
+const RECIPIENT: &str =
+    "bwr_0w3ge1r70w3ge1r70w3ge1r70w0000011400000000000000000000000000000000000000000000000001xgqtcc";
+const IMPORTED: &str = r#"{"tenant":"ten_04106101040g20g4081040g208","slug":"acme","outcome":"created","is_dry_run":false,"records":120,"entries":91011,"credentials_revoked":7,"recovery":{"member":"mem_04106101040g20g4081040g208","credential":"bwk_recovery"}}"#;
 pub(super) const ATTESTATION: &str = r#"{"attestation":{"v":1,"tenant":{"id":"ten_04106101040g20g4081040g208","slug":"acme"},"installation":"ins_04106101040g20g4081040g208","issued_at":"2026-01-09T23:59:00.000Z","checkpoint":{"origin":"ins_04106101040g20g4081040g208/ten_04106101040g20g4081040g208","size":91011,"root":"cm9vdA=="},"server":{"version":"0.1.0","build":"01ab"},"shipped":{"schema":"02ab","isolation":"03ab","self_service":"04ab","roles":"05ab"},"proof":{"outcome":"proved","isolation":"proved","hash":"06ab","solver":"cvc5 1.0.3"},"guardrails":[{"sha256":"07ab","proof":"proved"}],"policies":[{"name":"deploy","sha256":"08ab","proof":"proved"}],"invariants":[{"name":"no-prod","covers":"everything","sha256":"09ab","proof":"proved"}],"routes":{"count":144,"sha256":"0aab"},"isolation":{"state":"holds","finished":"2026-01-09T22:00:00.000Z","counts":{"routes":144,"probes":2000,"controls":1800,"without_control":7,"findings":0,"inconclusive":0},"timing":{"measured":20,"seen":0}}},"note":"bailiwick-attestation/v1\n\n— x sig\n"}"#;
 pub(super) const CHECK: &str =
     r#"{"decision":"deny","determining":["guardrail:no-eternal-keys"],"candidates":3,"total":12}"#;
@@ -110,6 +114,9 @@ pub(super) fn answer(_: usize, seen: &Seen) -> Canned {
         }
         (_, [.., "entries", _]) => ENTRY.to_owned(),
         (_, [.., "checkpoint"]) => CHECKPOINT.to_owned(),
+        ("GET", ["platform", "recipient"]) => format!(r#"{{"recipient":"{RECIPIENT}","installation_key":"ins_04106101040g20g4081040g208+01020304+AQ=="}}"#),
+        ("POST", ["tenants:import"]) => IMPORTED.to_owned(),
+        ("POST", ["bundle"]) => "sealed\n".to_owned(),
         ("GET", ["attestation"]) => ATTESTATION.to_owned(),
         (_, [.., "inclusion"]) => INCLUSION.to_owned(),
         (_, [.., "consistency"]) => CONSISTENCY.to_owned(),

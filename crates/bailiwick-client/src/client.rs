@@ -106,6 +106,25 @@ impl Client {
         Ok(response.into_body().into_with_config().limit(u64::MAX).reader())
     }
 
+    /// Sends a call whose body is a stream, once: nobody can say how much of a stream arrived. Waits for its answer however
+    /// long that takes.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn upload<A>(
+        &self,
+        call: &Call<A>,
+        content_type: &'static str,
+        body: &mut dyn Read,
+    ) -> Result<Reply<A>, ClientError> {
+        let request = self.begin(call, None)?.header("content-type", content_type);
+        let response = self.run(request.body(ureq::SendBody::from_reader(body)), Waits::Long)?;
+        let response = self.judged(call, response)?;
+        let (etag, request_id) = (header(&response, "etag"), header(&response, "x-request-id"));
+        let text = self.read_text(call, response)?;
+        Ok(Reply { text, etag, request_id, what: call.describe(), answer: PhantomData })
+    }
+
     /// Sends a request that [`crate::routes`] does not have.
     ///
     /// # Errors
@@ -175,13 +194,8 @@ impl Client {
         Some(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
-    /// One attempt, up to the head of a good answer.
-    fn exchange<A>(
-        &self,
-        call: &Call<A>,
-        idempotency_key: Option<&str>,
-        waits: Waits,
-    ) -> Result<http::Response<ureq::Body>, ClientError> {
+    /// A request's head.
+    fn begin<A>(&self, call: &Call<A>, idempotency_key: Option<&str>) -> Result<http::request::Builder, ClientError> {
         let mut target = format!("{}{}", self.base, call.path);
         push_query(&mut target, &call.query);
         let mut request = http::Request::builder().method(call.method.as_str()).uri(target);
@@ -196,6 +210,17 @@ impl Client {
         if let Some(key) = idempotency_key {
             request = request.header("idempotency-key", key);
         }
+        Ok(request)
+    }
+
+    /// One attempt, up to the head of a good answer.
+    fn exchange<A>(
+        &self,
+        call: &Call<A>,
+        idempotency_key: Option<&str>,
+        waits: Waits,
+    ) -> Result<http::Response<ureq::Body>, ClientError> {
+        let request = self.begin(call, idempotency_key)?;
         let response = match &call.body {
             Body::Broken(reason) => return Err(self.unexpected(call, format!("the request is no JSON: {reason}"))),
             Body::Json(bytes) => {
@@ -204,6 +229,15 @@ impl Client {
             }
             Body::None => self.run(request.body(()), waits),
         }?;
+        self.judged(call, response)
+    }
+
+    /// The answer, if it is a good one.
+    fn judged<A>(
+        &self,
+        call: &Call<A>,
+        response: http::Response<ureq::Body>,
+    ) -> Result<http::Response<ureq::Body>, ClientError> {
         let status = response.status().as_u16();
         match status {
             200..=299 => Ok(response),
@@ -223,6 +257,7 @@ impl Client {
         })?;
         let config = self.agent.configure_request(request);
         let request = match waits {
+            Waits::Long => config.timeout_global(None),
             Waits::Whole(timeout) => config.timeout_global(Some(timeout)),
             Waits::Pieces(timeout) => config.timeout_recv_response(Some(timeout)).timeout_per_read(Some(timeout)),
         };
@@ -307,6 +342,8 @@ impl std::fmt::Debug for Client {
 /// What the timeout is for.
 #[derive(Clone, Copy)]
 enum Waits {
+    /// Nothing but the connection.
+    Long,
     /// The whole exchange.
     Whole(Duration),
     /// The head of the answer, and each piece of it.

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 
 use crate::json;
 use crate::server::{ServerContext, single};
+use crate::stream::Upload;
 
 /// A request whose route is known: parameters, query, body. Not yet authenticated; nothing in it is trusted.
 pub(crate) struct Call {
@@ -23,6 +24,8 @@ pub(crate) struct Call {
     pub(crate) known_query: Arc<[&'static str]>,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// The body of a route that takes a stream, until somebody takes it.
+    pub(crate) upload: std::sync::Mutex<Option<Upload>>,
     /// Whether it may change something at the native door. Vault's clients send no conditions, and its servers heed none.
     pub(crate) must_heed_conditions: bool,
     /// Whether anybody has looked at `If-Match`.
@@ -36,6 +39,11 @@ impl Call {
 
     pub(crate) fn meta(&self) -> &RequestMeta {
         &self.meta
+    }
+
+    /// The body that is still to come.
+    pub(crate) fn take_upload(&self) -> Option<Upload> {
+        self.upload.lock().ok()?.take()
     }
 
     /// A path parameter as text.

@@ -15,6 +15,7 @@ mod reply;
 mod route;
 mod serve;
 mod server;
+mod stream;
 mod vault;
 
 pub use reply::Body;

@@ -102,7 +102,8 @@ fn operation(route: &Route, body: Option<&schemars::Schema>, answer: Option<&sch
         route.access,
         Access::Action(action) if matches!(action.sensitivity(), Sensitivity::Write | Sensitivity::Security)
     );
-    if is_change {
+    // Of a stream nothing is remembered.
+    if is_change && !route.is_upload {
         parameters.push(json!({
             "name": "Idempotency-Key", "in": "header", "schema": { "type": "string", "maxLength": 128 },
             "description": "the same key with the same request gets the same answer for 24 hours, and is done once"
@@ -110,6 +111,10 @@ fn operation(route: &Route, body: Option<&schemars::Schema>, answer: Option<&sch
     }
     if !parameters.is_empty() {
         operation.insert("parameters".into(), parameters.into());
+    }
+    if route.is_upload {
+        let content = json!({ crate::native::BUNDLE: { "schema": { "type": "string", "format": "binary" } } });
+        operation.insert("requestBody".into(), json!({ "required": true, "content": content }));
     }
     if let Some(schema) = body {
         operation.insert(

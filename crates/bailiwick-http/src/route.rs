@@ -67,6 +67,8 @@ pub struct Route {
     pub body: Option<Shape>,
     /// The shape of its answer; absent for what is not JSON.
     pub answer: Option<Shape>,
+    /// Whether its body is not JSON but a stream of any length, which the handler takes in once it knows who sends it.
+    pub is_upload: bool,
     pub(crate) handler: Arc<dyn Fn(Call) -> Boxed + Send + Sync>,
 }
 
@@ -156,6 +158,7 @@ impl Route {
             query: Vec::new(),
             body: None,
             answer: None,
+            is_upload: false,
             handler: Arc::new(handler),
         }
     }
@@ -163,6 +166,12 @@ impl Route {
     /// A success is answered with 201.
     pub(crate) fn creates(mut self) -> Self {
         self.status = 201;
+        self
+    }
+
+    /// It takes a stream.
+    pub(crate) fn uploads(mut self) -> Self {
+        self.is_upload = true;
         self
     }
 

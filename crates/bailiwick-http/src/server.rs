@@ -24,15 +24,34 @@ use crate::reply::{Body, Reply, problem};
 use crate::route::{Access, DoorKind, Route};
 
 /// What the doors need to know beside the application.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct HttpConfig {
     /// Where the root key file is, if the configuration names one.
     pub root_key_file: Option<PathBuf>,
     /// The tenant that `sys/init` at the Vault door makes, so that its `root_token` is a tenant's credential.
     pub init_tenant: Option<bailiwick_types::Slug>,
+    /// Where bundles are kept while they are verified; the system's directory for temporary files if absent.
+    pub spool_directory: Option<PathBuf>,
+    /// The largest bundle that is taken.
+    pub bundle_bytes_max: u64,
     /// Whether readiness goes on saying yes when the server has found its own isolation broken.
     pub stays_ready_when_broken: bool,
 }
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self {
+            root_key_file: None,
+            init_tenant: None,
+            spool_directory: None,
+            bundle_bytes_max: BUNDLE_BYTES_MAX,
+            stays_ready_when_broken: false,
+        }
+    }
+}
+
+/// The largest bundle that is taken unless the configuration says otherwise: 64 GiB.
+pub(crate) const BUNDLE_BYTES_MAX: u64 = 64 << 30;
 
 /// What every call can reach.
 pub(crate) struct ServerContext {
@@ -146,7 +165,7 @@ impl Server {
     /// Answers one request from `peer`.
     pub async fn handle<B>(&self, request: Request<B>, peer: Option<SocketAddr>) -> Response<Body>
     where
-        B: http_body::Body + Send,
+        B: http_body::Body + Send + 'static,
         B::Data: Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
@@ -157,7 +176,7 @@ impl Server {
 
     async fn handle_as<B>(&self, id: RequestId, request: Request<B>, peer: Option<SocketAddr>) -> Response<Body>
     where
-        B: http_body::Body + Send,
+        B: http_body::Body + Send + 'static,
         B::Data: Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
@@ -196,7 +215,7 @@ impl Server {
         door: DoorKind,
     ) -> Result<Response<Body>, AppError>
     where
-        B: http_body::Body + Send,
+        B: http_body::Body + Send + 'static,
         B::Data: Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
@@ -234,7 +253,11 @@ impl Server {
         // Who shows no credential is refused whatever the body says: nobody fills memory without one.
         let shows_one = credential.as_ref().is_some_and(|text| CredentialText::parse(text.expose()).is_ok());
         let is_open = matches!(route.access, Access::Open(_));
-        let body = if shows_one || is_open { read_body(body).await? } else { Bytes::new() };
+        let (body, upload) = match (route.is_upload, shows_one || is_open) {
+            (true, true) => (Bytes::new(), Some(crate::stream::upload(body))),
+            (false, true) => (read_body(body).await?, None),
+            (_, false) => (Bytes::new(), None),
+        };
         let idempotency = idempotency(&parts.headers, method, target, &body)?;
         let meta = RequestMeta {
             id,
@@ -252,6 +275,7 @@ impl Server {
             known_query,
             headers: parts.headers.clone(),
             body,
+            upload: std::sync::Mutex::new(upload),
             must_heed_conditions: door == DoorKind::Api && !parts.method.is_safe(),
             has_seen_if_match: AtomicBool::new(false),
         };

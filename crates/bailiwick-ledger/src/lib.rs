@@ -9,6 +9,7 @@
 //! No I/O, no async, no clock, no randomness, no private keys, no storage.
 
 pub mod attestation;
+pub mod bundle;
 mod canonical;
 pub mod certificate;
 pub mod checkpoint;

@@ -338,6 +338,7 @@ fn every_action_becomes_a_valid_event_of_one_class_and_activity() {
         keyring:show 6003 Read
         keyring:rotate 3004 Update
         keyring:seal 3004 Deactivate
+        bundle:export 6003 Read
         operator-self:show 6003 Read
         platform:health 6003 Read
         isolation:show 6003 Read
@@ -351,6 +352,8 @@ fn every_action_becomes_a_valid_event_of_one_class_and_activity() {
         tenant:delete 3004 Delete
         tenant:seal 3004 Deactivate
         tenant:unseal 3004 Activate
+        tenant:import 6003 Update
+        recipient:show 6003 Read
         quota:show 6003 Read
         quota:set 6003 Update
         guardrail:put 3004 Update

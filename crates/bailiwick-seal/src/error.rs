@@ -22,6 +22,9 @@ pub enum SealError {
     /// Keys of this purpose sign or authenticate; they never seal.
     #[error("keys for {0} do not seal")]
     NotASealingPurpose(Purpose),
+    /// Bundles are sealed to an installation.
+    #[error("only the platform's keyring is a recipient")]
+    NotTheInstallation,
     /// The root key does not open the installation record.
     #[error("this root key is not the installation's, or the installation record was changed")]
     WrongRootKey,

@@ -9,7 +9,7 @@
 
 use std::fmt;
 
-use bailiwick_types::{CredentialId, InstallationId, Random, Secret, TenantId, Timestamp};
+use bailiwick_types::{CredentialId, InstallationId, Random, Recipient, Secret, TenantId, Timestamp};
 
 use crate::aead::AeadKey;
 use crate::envelope::{self, Context};
@@ -18,6 +18,7 @@ use crate::mac::{self, MacKey, Verifier};
 use crate::purpose::Purpose;
 use crate::root::RootKey;
 use crate::signer::{self, LazyPair, LedgerSigner};
+use crate::transport::{RecipientKey, SealedKeys, TransportedKeys};
 use crate::wrapped::{Head, KeyList, KeyringRecord, Owner};
 
 /// One tenant's keys. Wiped on drop.
@@ -29,6 +30,8 @@ pub struct Keyring {
     credentials: Versions<MacKey>,
     cursors: Versions<MacKey>,
     ledger_signing: Versions<LazyPair>,
+    /// Of the platform only: bundles are sealed to an installation, not to a tenant.
+    recipients: Option<Versions<RecipientKey>>,
 }
 
 /// What may be told about a key.
@@ -90,14 +93,20 @@ impl Keyring {
         Self::from_list(owner, record.head(), &keys)
     }
 
-    fn from_list(owner: Owner, head: Head, keys: &KeyList) -> Result<Self, SealError> {
+    pub(crate) fn from_list(owner: Owner, head: Head, keys: &KeyList) -> Result<Self, SealError> {
         let lines = keys.lines()?;
         let sealing = |purpose| Versions::build(&lines, purpose, AeadKey::new);
         let mac =
             |purpose| Versions::build(&lines, purpose, |key| Ok(MacKey::new(owner.installation, owner.tenant, key)));
+        let recipients = owner
+            .tenant
+            .is_platform()
+            .then(|| Versions::build(&lines, Purpose::Credentials, |key| RecipientKey::derive(owner, key)))
+            .transpose()?;
         Ok(Self {
             owner,
             head,
+            recipients,
             records: sealing(Purpose::Records)?,
             ledger: sealing(Purpose::Ledger)?,
             credentials: mac(Purpose::Credentials)?,
@@ -202,6 +211,36 @@ impl Keyring {
             Ok(LedgerKey { version: versioned.version, created: versioned.created, public_key, is_current })
         });
         keys.collect()
+    }
+
+    /// Whom bundles for this installation are sealed to.
+    ///
+    /// # Errors
+    /// [`SealError::NotTheInstallation`] for the keyring of a tenant.
+    pub fn recipient(&self) -> Result<Recipient, SealError> {
+        let current = &self.recipients.as_ref().ok_or(SealError::NotTheInstallation)?.current;
+        let public_key = current.key.public_key()?;
+        Ok(Recipient { installation: self.owner.installation, key_version: current.version, public_key })
+    }
+
+    /// Opens keys that were sealed to `recipient`, together with the same `bound` bytes.
+    ///
+    /// # Errors
+    /// [`SealError::Open`] if they were sealed to somebody else or with other bytes, [`SealError::UnknownKeyVersion`] if
+    /// the recipient is of a key that is not here, [`SealError::NotTheInstallation`] for the keyring of a tenant.
+    pub fn open_keys(
+        &self,
+        recipient: &Recipient,
+        keys: &SealedKeys,
+        bound: &[u8],
+    ) -> Result<TransportedKeys, SealError> {
+        let mine = self.recipients.as_ref().ok_or(SealError::NotTheInstallation)?;
+        let version = recipient.key_version;
+        let found = mine.find(version).ok_or(SealError::UnknownKeyVersion(version))?;
+        if recipient.installation != self.owner.installation || recipient.public_key != found.key.public_key()? {
+            return Err(SealError::Open);
+        }
+        found.key.open(keys, bound)
     }
 
     /// All keys, by purpose and version; no material.

@@ -14,8 +14,9 @@
 //! - INV-SEAL-4: rotation never makes what is stored unreadable: old versions stay for opening.
 //!
 //! # Deliberately absent
-//! Cryptography of our own (`aws-lc-rs` does it; `argon2` and `blahaj` do what it does not). I/O other than the root
-//! key's file. Ambient time and randomness. Any way to seal without a tenant, or to get a key out of a [`Keyring`].
+//! Cryptography of our own (`aws-lc-rs` does it, and HPKE through `rustls`; `argon2` and `blahaj` do what it does not). I/O other than the root
+//! key's file. Ambient time and randomness. Any way to seal without a tenant, or to get a key out of a [`Keyring`]; keys leave sealed to another installation
+//! ([`KeyringRecord::seal_to`]), and only with the root key in hand.
 //! Protection against somebody who puts an *older* state of the whole store back: the ledger shows that.
 //!
 //! # What wiping covers
@@ -37,6 +38,7 @@ mod random;
 mod root;
 mod shamir;
 mod signer;
+mod transport;
 mod wrapped;
 
 pub use envelope::{Context, SEALS_PER_KEY_MAX};
@@ -50,4 +52,5 @@ pub use random::SystemRandom;
 pub use root::RootKey;
 pub use shamir::{ShareLabel, SharesError};
 pub use signer::LedgerSigner;
+pub use transport::{SealedKeys, TransportedKeys};
 pub use wrapped::KeyringRecord;

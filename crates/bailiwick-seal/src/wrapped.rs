@@ -190,7 +190,13 @@ impl KeyringRecord {
     }
 
     /// Wraps data keys under a new tenant key.
-    fn wrap(root: &RootKey, owner: Owner, head: Head, keys: &KeyList, random: &dyn Random) -> Result<Self, SealError> {
+    pub(crate) fn wrap(
+        root: &RootKey,
+        owner: Owner,
+        head: Head,
+        keys: &KeyList,
+        random: &dyn Random,
+    ) -> Result<Self, SealError> {
         let mut tenant_key = Zeroizing::new([0u8; 32]);
         random.fill(tenant_key.as_mut_slice());
         let tenant_key = tenant_key.as_slice();
@@ -267,6 +273,21 @@ pub(crate) struct DataKey<'a> {
 impl KeyList {
     fn empty() -> Self {
         Self(Zeroizing::new(Vec::with_capacity(Purpose::ALL.len() * LINE_BYTES)))
+    }
+
+    /// A list from elsewhere, if it is one.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, SealError> {
+        if bytes.len() > KEYS_MAX * LINE_BYTES {
+            return Err(SealError::Damaged("data keys"));
+        }
+        let this = Self(Zeroizing::new(bytes.to_vec()));
+        this.lines()?;
+        Ok(this)
+    }
+
+    /// All lines, in clear.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
     }
 
     /// The lines, in order.

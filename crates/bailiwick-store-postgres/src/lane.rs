@@ -39,6 +39,8 @@ use crate::trouble::Trouble;
 pub(crate) const STRIPES: i16 = 64;
 /// How long after a failure the same group is tried again.
 const PAUSE: Duration = Duration::from_millis(20);
+/// How long the database may take to answer a round trip before its connection counts as lost.
+const ANSWER_MAX: Duration = Duration::from_secs(8);
 /// How long a COMMIT whose answer was lost is looked for.
 const SETTLE_MAX: Duration = Duration::from_secs(30);
 /// How often a group is repeated because the database put somebody else first.
@@ -149,6 +151,12 @@ pub(crate) async fn run(shared: &Arc<Shared>, mut group: Vec<Job>, patience: Pat
     held
 }
 
+/// A round trip that takes too long is one whose answer is lost.
+async fn in_time<T>(work: impl Future<Output = Result<T, Trouble>>, lost: fn(String) -> Trouble) -> Result<T, Trouble> {
+    let late = |_| lost("the database does not answer".to_owned());
+    tokio::time::timeout(ANSWER_MAX, work).await.map_err(late)?
+}
+
 fn unavailable(why: &str) -> CommitError {
     CommitError::Unavailable(why.to_owned())
 }
@@ -207,7 +215,7 @@ impl Lane<'_> {
             let work = appends.send(session, self.shared.stripe());
             session.whole(Mode::Write, &Plane::Tenants(tenants.clone()), work).await
         };
-        let applied = match sent.await {
+        let applied = match in_time(sent, Trouble::Ambiguous).await {
             Ok(applied) => applied,
             Err(trouble @ Trouble::Ambiguous(_)) => {
                 let claims: Vec<Claim> = appends.rows.iter().map(Append::claim).collect();
@@ -285,7 +293,7 @@ impl Lane<'_> {
             let lease = self.lease()?;
             Needs::of(&group).read(lease.session()?, self.patience, self.shared.stripe()).await
         };
-        let Locked { mut book, held } = match read.await {
+        let Locked { mut book, held } = match in_time(read, Trouble::Gone).await {
             Ok(locked) => locked,
             Err(trouble) => {
                 self.give_up(&trouble).await;
@@ -302,7 +310,7 @@ impl Lane<'_> {
             let session = self.lease()?.session()?;
             session.finish(Rows::of(&book).send(session)).await
         };
-        match written.await {
+        match in_time(written, Trouble::Ambiguous).await {
             Ok(()) => {}
             Err(trouble @ Trouble::Ambiguous(_)) => {
                 let claims = claims(&group, &answers);
@@ -396,7 +404,7 @@ impl Lane<'_> {
             session.commit().await?;
             Ok::<_, Trouble>(is_there)
         };
-        let outcome = looked.await;
+        let outcome = in_time(looked, Trouble::Gone).await;
         if outcome.is_err() {
             self.lease = None;
         }

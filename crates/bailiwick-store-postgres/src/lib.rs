@@ -75,6 +75,8 @@ pub struct Options {
     pub queue_wait: Duration,
     /// How long a commit may wait for the database to begin with it.
     pub commit_wait: Duration,
+    /// How long a commit may take from then on before its caller is told that nobody knows.
+    pub answer_wait: Duration,
     /// How long a read may take.
     pub read_wait: Duration,
     /// Tenants whose rows are remembered. About 1 KiB each.
@@ -92,6 +94,7 @@ impl Default for Options {
             queue: 8_192,
             queue_wait: Duration::from_millis(250),
             commit_wait: Duration::from_secs(5),
+            answer_wait: Duration::from_secs(10),
             read_wait: Duration::from_secs(5),
             memory_tenants: 16_384,
             memory_bytes: 64 << 20,
@@ -298,7 +301,11 @@ impl Store for PostgresStore {
             }
             Err(SendTimeoutError::Closed(_)) => return Err(gone()),
         }
-        answer.await.map_err(|_| gone())?
+        // Whoever is told so may find it done later: that is what an `Idempotency-Key` is for.
+        match tokio::time::timeout(options.commit_wait.saturating_add(options.answer_wait), answer).await {
+            Ok(answer) => answer.map_err(|_| gone())?,
+            Err(_) => Err(CommitError::Unavailable("the database did not answer in time".to_owned())),
+        }
     }
 
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, TenantId)>, StoreError> {

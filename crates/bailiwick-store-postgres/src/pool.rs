@@ -109,7 +109,7 @@ impl Pool {
                 let spell = BACK_OFF.0.saturating_mul(1 << outage.failures.min(16)).min(BACK_OFF.1);
                 outage.failures = outage.failures.saturating_add(1);
                 outage.until = Some(Instant::now() + spell);
-                outage.why = format!("{trouble:?}");
+                outage.why = trouble.clone().text();
                 self.metrics.connection_failed();
                 tracing::warn!(database = %self.url.shown(), why = outage.why, "the database cannot be reached");
                 Err(trouble)

@@ -33,5 +33,5 @@ pub use bailiwick_probe::holdings::{Account, Key, Platform, Principal, Tenant, n
 pub use clock::TestClock;
 pub use observed::Operation;
 pub use random::SeededRandom;
-pub use request::{Answer, Request, hide_request_id};
+pub use request::{Answer, Request, hide_request_id, hide_sealed_keys};
 pub use world::{Plane, Stored, World, WorldOptions};

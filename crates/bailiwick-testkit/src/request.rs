@@ -264,6 +264,24 @@ impl Answer {
     }
 }
 
+/// An answer without what no two bundles of one tenant share. What its keys are sealed to the recipient with is drawn by
+/// the crypto library, where nothing can be injected; what is sealed, and who it is of, is left.
+pub fn hide_sealed_keys(mut answer: Answer) -> Answer {
+    use bailiwick_ledger::bundle::{FRAME_HEAD_BYTES, Kind, MAGIC};
+    let Some(mut rest) = answer.body.strip_prefix(MAGIC) else { return answer };
+    let mut kept = Vec::new();
+    while let Some((head, after)) = rest.split_first_chunk::<FRAME_HEAD_BYTES>() {
+        let Ok((kind, length)) = Kind::of_head(head) else { break };
+        let (payload, after) = after.split_at(length.min(after.len()));
+        if matches!(kind, Kind::Records | Kind::Entries | Kind::Checkpoint) {
+            kept.extend_from_slice(payload);
+        }
+        rest = after;
+    }
+    answer.body = kept;
+    answer
+}
+
 /// An answer without the one value that differs between any two requests.
 pub fn hide_request_id(mut answer: Answer) -> Answer {
     let Some(id) = answer.header("x-request-id").map(str::to_owned) else { return answer };

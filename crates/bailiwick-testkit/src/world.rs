@@ -113,6 +113,20 @@ impl World {
         world
     }
 
+    /// Another installation: its own id, root key and platform, and no tenants.
+    pub fn elsewhere(seed: &str) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let options = WorldOptions { seed: format!("elsewhere {seed}"), ..WorldOptions::default() };
+        let mut world = Self::unopened(directory, options, template().now);
+        world.start();
+        let body = serde_json::json!({ "provider": "file" });
+        let made = world.send(bailiwick_probe::catalogue::ANONYMOUS, "POST", "/api/v1/init", &body).expect(200);
+        let text = |name: &str| made["operator"][name].as_str().expect("an operator").to_owned();
+        world.platform.admin.id = text("id");
+        world.platform.admin.key.credential = text("credential");
+        world
+    }
+
     pub(crate) fn unopened(directory: TempDir, options: WorldOptions, now: Timestamp) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         Self {

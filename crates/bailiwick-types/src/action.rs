@@ -146,6 +146,8 @@ actions! {
     KeyringShow = "keyring:show", Tenant, Keyring, Read, "show the tenant's keys and their versions, never their material";
     KeyringRotate = "keyring:rotate", Tenant, Keyring, Security, "rotate the tenant key or a data key";
     KeyringSeal = "keyring:seal", Tenant, Keyring, Security, "seal the tenant: its plane answers as sealed until an operator unseals it";
+    // The tenant as a bundle.
+    BundleExport = "bundle:export", Tenant, Tenant, Security, "export the whole tenant, sealed to an installation, as a backup or to move it there for good";
     // The platform.
     OperatorSelfShow = "operator-self:show", Platform, Platform, Read, "show which operator the caller is";
     PlatformHealth = "platform:health", Platform, Platform, Read, "show the installation's health and totals";
@@ -160,6 +162,8 @@ actions! {
     TenantDelete = "tenant:delete", Platform, Tenant, Security, "delete a tenant: suspended for the hold period, then crypto-shredded";
     TenantSeal = "tenant:seal", Platform, Tenant, Security, "seal one tenant";
     TenantUnseal = "tenant:unseal", Platform, Tenant, Security, "unseal one tenant";
+    TenantImport = "tenant:import", Platform, Platform, Security, "bring a tenant back, or in, from a bundle that was sealed to this installation";
+    RecipientShow = "recipient:show", Platform, Platform, Read, "show the key that bundles for this installation are sealed to";
     QuotaShow = "quota:show", Platform, Tenant, Read, "show a tenant's quotas";
     QuotaSet = "quota:set", Platform, Tenant, Write, "set a tenant's quotas";
     GuardrailPut = "guardrail:put", Platform, Guardrail, Security, "create or replace a guardrail";

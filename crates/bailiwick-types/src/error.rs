@@ -115,6 +115,7 @@ codes! {
     InvalidReference = "invalid_reference", Invalid, 400, "the request refers to something that does not exist in this tenant", "the detail says which";
     BodyTooLarge = "body_too_large", Invalid, 413, "the body is larger than the limit", "see `bailiwick limits`";
     UriTooLong = "uri_too_long", Invalid, 414, "the request target is longer than the limit", "at most 8 KiB";
+    BundleRefused = "bundle_refused", Invalid, 400, "the bundle does not hold, or is not for this installation", "the detail says what; `bailiwick verify` checks a bundle offline";
     UnsupportedMediaType = "unsupported_media_type", Invalid, 415, "the content type is not one that this route takes", "send application/json";
     MethodNotAllowed = "method_not_allowed", Invalid, 405, "this path does not take that method", "the Allow header lists those that it takes";
     Unauthenticated = "unauthenticated", Unauthenticated, 401, "no credential was presented", "send `Authorization: Bearer <credential>`";

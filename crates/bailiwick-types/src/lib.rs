@@ -17,6 +17,7 @@ pub mod id;
 pub mod limits;
 pub mod name;
 pub mod random;
+pub mod recipient;
 pub mod resource;
 pub mod secret;
 pub mod time;
@@ -30,6 +31,7 @@ pub use id::{
 pub use limits::{Limit, Limits};
 pub use name::{MountName, NameError, PolicyName, SecretPath, Slug};
 pub use random::Random;
+pub use recipient::{Recipient, RecipientError};
 pub use resource::{Resource, ResourceKind};
 pub use secret::Secret;
 pub use time::{Clock, Timestamp};

@@ -1,4 +1,5 @@
-//! The offline verifier: whether an export, a checkpoint, a proof, a deletion certificate or an attestation holds.
+//! The offline verifier: whether an export, a bundle, a checkpoint, a proof, a deletion certificate or an attestation
+//! holds.
 //!
 //! It reads what `bailiwick-ledger` writes, one line at a time, and needs nothing else: no server, no network, no
 //! clock. Small on purpose: whoever relies on an export should be able to read what checks it.
@@ -17,6 +18,7 @@
 //! No tokio, no SQL, no Cedar, no network, no key store, no way to repair anything.
 
 mod attestation;
+mod bundle;
 mod error;
 mod evidence;
 mod export;
@@ -24,11 +26,14 @@ mod export;
 #[cfg(test)]
 mod arbitrary_tests;
 #[cfg(test)]
+mod bundle_tests;
+#[cfg(test)]
 mod tamper_tests;
 #[cfg(test)]
 mod testing;
 
 pub use attestation::{AttestationReport, Freshness, verify_attestation};
+pub use bundle::{BundleReport, BundleVerifyError, Unfinished, unfinished, verify_bundle};
 pub use error::{EvidenceError, Expected, VerifyError};
 pub use evidence::{
     CertificateReport, CheckpointReport, ConsistencyReport, InclusionReport, verify_certificate, verify_checkpoint,

@@ -77,9 +77,10 @@ pub(crate) enum Until {
 /// What to send. The unit with number `n` is the requests in `units[n % units.len()]`, one after the other.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Plan {
-    pub(crate) address: SocketAddr,
-    /// The server's process, to account for its CPU time.
-    pub(crate) pid: u32,
+    /// Where to send it; connections take them in turn.
+    pub(crate) addresses: Vec<SocketAddr>,
+    /// The server's processes, to account for their CPU time.
+    pub(crate) pids: Vec<u32>,
     pub(crate) connections: usize,
     pub(crate) until: Until,
     /// The number of the first unit.
@@ -177,12 +178,16 @@ impl Reading {
     fn take(plan: &Plan) -> Outcome<Self> {
         Ok(Self {
             at: Instant::now(),
-            server: proc::cpu_seconds(plan.pid)?,
+            server: summed(&plan.pids, proc::cpu_seconds)?,
             generator: proc::cpu_seconds(std::process::id())?,
             machine: Machine::now()?,
-            written: proc::written_mib(plan.pid)?,
+            written: summed(&plan.pids, proc::written_mib)?,
         })
     }
+}
+
+fn summed(pids: &[u32], of: fn(u32) -> Outcome<f64>) -> Outcome<f64> {
+    pids.iter().map(|pid| of(*pid)).sum()
 }
 
 struct Generator<'a> {
@@ -203,7 +208,9 @@ impl<'a> Generator<'a> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let mut lanes = Vec::new();
         for number in 0..plan.connections {
-            let socket = TcpStream::connect(plan.address).context(plan.address)?;
+            let at = number.checked_rem(plan.addresses.len()).and_then(|at| plan.addresses.get(at));
+            let address = at.context("a plan without an address")?;
+            let socket = TcpStream::connect(address).context(address)?;
             socket.set_nodelay(true)?;
             let data = epoll::EventData::new_u64(u64::try_from(number)?);
             epoll::add(&epoll, &socket, data, epoll::EventFlags::IN)?;
@@ -386,7 +393,7 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         std::thread::spawn(move || respond::serve(&listener));
-        Plan { address, pid: std::process::id(), connections: 4, until, first: 10, units }
+        Plan { addresses: vec![address], pids: vec![std::process::id()], connections: 4, until, first: 10, units }
     }
 
     #[test]

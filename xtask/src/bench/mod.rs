@@ -12,6 +12,7 @@
 //! Retries of runs that look bad, and outlier removal. Noise is reported next to the numbers, not removed from them.
 
 pub(crate) mod load;
+mod fleet;
 mod machine;
 mod proc;
 mod report;
@@ -56,9 +57,20 @@ pub(crate) struct Options {
     /// Measure only this side
     #[arg(long, value_enum)]
     side: Option<Which>,
+    /// What everything is kept in: the embedded store, or a PostgreSQL that the benchmark starts, for both sides
+    #[arg(long, value_enum, default_value = "embedded")]
+    store: Engine,
     /// Write the report to this file too; between `<!-- results -->` and `<!-- /results -->` when it has these lines
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Engine {
+    /// A file; OpenBao's raft
+    Embedded,
+    /// One PostgreSQL for OpenBao, one node, three nodes; and the embedded store beside them
+    Postgres,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -100,7 +112,11 @@ type Sides = Vec<Box<dyn Side>>;
 /// Measures, and prints the report.
 pub(crate) fn bench(options: &Options) -> Outcome {
     let bench = Bench::prepare(options)?;
-    let text = bench.measure(options).advice(format!("what the servers wrote is in {}", bench.home.display()))?;
+    let measured = match options.store {
+        Engine::Embedded => bench.measure(options),
+        Engine::Postgres => bench.measure_fleet(options),
+    };
+    let text = measured.advice(format!("what the servers wrote is in {}", bench.home.display()))?;
     println!("\n{text}");
     if let Some(file) = &options.out {
         report::write(file, &text)?;
@@ -211,8 +227,8 @@ impl Bench {
         report.rows.push(self.alternate(&name, sides, &units, CONNECTIONS)?);
         let idle = self.responder()?;
         let plan = Plan {
-            address: idle.0,
-            pid: idle.1.pid(),
+            addresses: vec![idle.0],
+            pids: vec![idle.1.pid()],
             connections: CONNECTIONS,
             until: self.until(),
             first: 0,
@@ -317,8 +333,8 @@ impl Bench {
     }
 
     fn plan(&self, side: &dyn Side, units: &[Vec<Request>], connections: usize) -> Outcome<Plan> {
-        let (address, pid, units) = (side.address(), side.pid()?, units.to_vec());
-        Ok(Plan { address, pid, connections, until: self.until(), first: 0, units })
+        let (addresses, pids, units) = (side.addresses(), side.pids()?, units.to_vec());
+        Ok(Plan { addresses, pids, connections, until: self.until(), first: 0, units })
     }
 
     fn load(&self, plan: &Plan) -> Outcome<Run> {

@@ -97,6 +97,8 @@ pub(crate) struct Report {
     pub(crate) names: Vec<String>,
     pub(crate) rows: Vec<Row>,
     pub(crate) levels: Vec<Level>,
+    /// Rows of one side alone.
+    pub(crate) alone: Vec<Row>,
     /// One side against itself.
     pub(crate) control: Option<Row>,
     /// The generator against a server that does nothing.
@@ -123,6 +125,7 @@ impl Report {
             names: Vec::new(),
             rows: Vec::new(),
             levels: Vec::new(),
+            alone: Vec::new(),
             control: None,
             generator: None,
             proofs: None,
@@ -139,6 +142,20 @@ impl Report {
         }
         if !self.levels.is_empty() {
             self.growth(&mut text);
+        }
+        for row in &self.alone {
+            let runs = row.columns.first().map(Vec::as_slice).unwrap_or_default();
+            let rate = Spread::of(runs.iter().map(|run| run.rate));
+            let p99 = Spread::of(runs.iter().map(|run| run.p99_ms));
+            let _ = write!(
+                text,
+                "\n{}, {} connections: **{}**/s ({}), p99 {} ms.\n",
+                row.name,
+                row.connections,
+                whole(rate.median),
+                range(rate, whole),
+                short(p99.median)
+            );
         }
         if let Some(proofs) = &self.proofs {
             let _ = write!(
@@ -157,7 +174,7 @@ impl Report {
             text,
             "\n### Throughput and latency\n\nReads and writes go around {TENANTS} tenants, each request with its \
              tenant's own credential. Requests (or tenants) a second: median, and lowest–highest run. Latency: medians \
-             of the runs' p50 and p99. Ratio: second side by first, of the two runs of one round.\n\n"
+             of the runs' p50 and p99. Ratio: every other side by the first, of the runs of one round.\n\n"
         );
         let mut header = "| work | connections |".to_owned();
         for name in &self.names {
@@ -175,7 +192,8 @@ impl Report {
                 let (p50, p99) = (short(p50.median), short(p99.median));
                 let _ = write!(text, " **{}** ({}) | {p50} / {p99} |", whole(rate.median), range(rate, whole));
             }
-            let _ = writeln!(text, " {} |", row.ratio().map_or("–".to_owned(), times));
+            let ratios: Vec<String> = row.ratios().into_iter().map(times).collect();
+            let _ = writeln!(text, " {} |", if ratios.is_empty() { "–".to_owned() } else { ratios.join(", ") });
         }
     }
 
@@ -199,7 +217,7 @@ impl Report {
             text.push_str("\n### Controls\n\n");
         }
         if let Some(row) = &self.control {
-            let ratio = row.ratio().map_or("–".to_owned(), times);
+            let ratio = row.ratios().first().copied().map_or("–".to_owned(), times);
             let _ = writeln!(text, "- {}: {ratio}. It should be 1.00; the rest is noise.", row.name);
         }
         if let Some(runs) = &self.generator {
@@ -237,10 +255,11 @@ impl Report {
 }
 
 impl Row {
-    /// Second side by first, round by round; `None` when only one side was measured.
-    fn ratio(&self) -> Option<Spread> {
-        let [first, second] = self.columns.as_slice() else { return None };
-        Some(Spread::of(first.iter().zip(second).map(|(first, second)| second.rate / first.rate)))
+    /// Every other side by the first, round by round.
+    fn ratios(&self) -> Vec<Spread> {
+        let Some((first, others)) = self.columns.split_first() else { return Vec::new() };
+        let by_first = |other: &Vec<Run>| Spread::of(first.iter().zip(other).map(|(first, other)| other.rate / first.rate));
+        others.iter().map(by_first).collect()
     }
 }
 
@@ -342,7 +361,7 @@ mod tests {
     fn a_ratio_compares_the_two_runs_of_one_round() {
         let columns = vec![vec![run(10.0), run(20.0), run(40.0)], vec![run(100.0), run(100.0), run(200.0)]];
         let row = Row { name: String::new(), connections: 1, columns };
-        assert_eq!(row.ratio(), Some(Spread { median: 5.0, min: 5.0, max: 10.0 }));
+        assert_eq!(row.ratios(), [Spread { median: 5.0, min: 5.0, max: 10.0 }]);
     }
 
     #[test]

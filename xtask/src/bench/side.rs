@@ -90,8 +90,16 @@ pub(crate) trait Side {
     fn name(&self) -> &str;
     /// Where it listens.
     fn address(&self) -> SocketAddr;
+    /// Where it listens, everywhere.
+    fn addresses(&self) -> Vec<SocketAddr> {
+        vec![self.address()]
+    }
     /// Its process.
     fn pid(&self) -> Outcome<u32>;
+    /// All of its processes.
+    fn pids(&self) -> Outcome<Vec<u32>> {
+        Ok(vec![self.pid()?])
+    }
     /// What an operator's request carries.
     fn operator(&self) -> (String, String);
     /// Makes a tenant with the name and its number that can store secrets: the requests of one unit of load.
@@ -143,6 +151,20 @@ fn text(value: &Value, pointer: &str) -> Outcome<String> {
     value.pointer(pointer).and_then(Value::as_str).map(str::to_owned).context(format!("no `{pointer}` in the answer"))
 }
 
+/// Makes a tenant at the native API.
+pub(crate) fn native_creation(prefix: &str, (name, value): (String, String)) -> Vec<Request> {
+    let body = json!({"slug": format!("{prefix}-{{n}}"), "name": format!("Bench {prefix} {{n}}")}).to_string();
+    // One request does all of it: the answer holds the tenant's first credential, and the mount exists.
+    vec![Request::new("POST", "/api/v1/tenants").header(&name, value).body(body).must_hold("\"credential\"")]
+}
+
+/// The first credential of a tenant that is made at the native API.
+pub(crate) fn native_credential(client: &mut Client, slug: &str, operator: (String, String)) -> Outcome<String> {
+    let body = json!({"slug": slug, "name": slug}).to_string();
+    let created = expect_success(client, &Request::new("POST", "/api/v1/tenants").body(body), operator)?;
+    text(&created, "/admin/credential")
+}
+
 /// `bailiwick dev`, built with optimisation.
 pub(crate) struct Bailiwick {
     binary: PathBuf,
@@ -181,10 +203,7 @@ impl Side for Bailiwick {
     }
 
     fn creation(&self, prefix: &str) -> Vec<Request> {
-        let body = json!({"slug": format!("{prefix}-{{n}}"), "name": format!("Bench {prefix} {{n}}")}).to_string();
-        let (name, value) = self.operator();
-        // One request does all of it: the answer holds the tenant's first credential, and the mount exists.
-        vec![Request::new("POST", "/api/v1/tenants").header(&name, value).body(body).must_hold("\"credential\"")]
+        native_creation(prefix, self.operator())
     }
 
     fn ceiling(&self) -> Request {
@@ -192,9 +211,7 @@ impl Side for Bailiwick {
     }
 
     fn credential(&self, client: &mut Client, slug: &str) -> Outcome<String> {
-        let body = json!({"slug": slug, "name": slug}).to_string();
-        let created = expect_success(client, &Request::new("POST", "/api/v1/tenants").body(body), self.operator())?;
-        text(&created, "/admin/credential")
+        native_credential(client, slug, self.operator())
     }
 
     fn stop(&mut self) -> Outcome {
@@ -223,10 +240,16 @@ impl OpenBao {
     pub(crate) fn launch(binary: &Path, home: PathBuf) -> Outcome<Self> {
         let data = home.join("raft");
         fs::create_dir_all(&data).context(data.display())?;
+        Self::launch_on(binary, home, "", json!({"raft": {"path": data, "node_id": "bench"}}))
+    }
+
+    /// As [`OpenBao::launch`], on this storage, which the name says.
+    pub(crate) fn launch_on(binary: &Path, home: PathBuf, on: &str, storage: Value) -> Outcome<Self> {
+        fs::create_dir_all(&home).context(home.display())?;
         let address = free_address()?;
         // Since 2.5 an audit device is declared here and nowhere else: the API refuses to make one.
         let config = json!({
-            "storage": {"raft": {"path": data, "node_id": "bench"}},
+            "storage": storage,
             "listener": [{"tcp": {"address": address.to_string(), "tls_disable": true}}],
             "api_addr": format!("http://{address}"),
             "cluster_addr": format!("http://{}", free_address()?),
@@ -237,7 +260,7 @@ impl OpenBao {
         let version = crate::shell::capture(Command::new(binary).arg("version"))?;
         let version = version.split_whitespace().nth(1).unwrap_or_default().trim_start_matches('v').to_owned();
         let mut side = Self {
-            name: format!("OpenBao {version}"),
+            name: format!("OpenBao {version}{on}"),
             binary: binary.to_path_buf(),
             home,
             address,

@@ -107,7 +107,7 @@ impl App {
             return Err(bailiwick_store::CommitError::Stale { tenant }.into());
         }
         let state = crate::state::TenantState::from_number(header.state);
-        if state.phase == Phase::Deleted {
+        if matches!(state.phase, Phase::Deleted | Phase::Importing) {
             return Ok(None);
         }
         let keyring = match (&meta.keyring, state.is_sealed) {
@@ -115,11 +115,12 @@ impl App {
             (Some(record), false) if !unsealed.has_root_of(record) && !Arc::ptr_eq(&unsealed, &self.unsealed()?) => {
                 return Err(bailiwick_store::CommitError::Stale { tenant }.into());
             }
-            (Some(record), false) => Some(Arc::new(unsealed.unwrap(tenant, record)?)),
+            (Some(_), false) => Some(Arc::new(unsealed.unwrap(tenant, &meta)?.0)),
             (Some(_), true) => None,
             (None, _) => return Err(AppError::internal("a tenant has no keys")),
         };
-        let mut snapshot = Snapshot::new(&header, &meta, keyring, unsealed.record.installation(), platform_epoch);
+        let home = meta.home(unsealed.record.installation());
+        let mut snapshot = Snapshot::new(&header, &meta, keyring, home, platform_epoch);
         snapshot.limits = meta.quotas.over(&self.config.limits);
         let snapshot = Arc::new(snapshot);
         self.snapshots.insert(tenant, Arc::clone(&snapshot));

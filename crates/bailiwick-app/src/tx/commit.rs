@@ -11,7 +11,7 @@ use bailiwick_ledger::entry::{Actor, ActorKind, Decision, Entry, EntryResource, 
 use bailiwick_ledger::leaf_hash;
 use bailiwick_seal::Purpose;
 use bailiwick_store::{Commit, Expect, HeaderChange, NewEntry, Part, Receipt, Space, Wake, Write};
-use bailiwick_types::{Action, ActionType, Sensitivity, TenantId};
+use bailiwick_types::{Action, ActionType, Code, Sensitivity, TenantId};
 
 use super::{Answer, Reply, Scope, Target, Tx};
 use crate::app::App;
@@ -20,6 +20,9 @@ use crate::records::{IdempotencyRecord, Stored, UsageRecord, limit_of};
 use crate::request::RequestMeta;
 use crate::snapshot::Snapshot;
 use crate::state::{Phase, TenantState};
+
+/// Why nothing can be done with a tenant whose bundle is being written.
+pub(crate) const IS_IMPORTED: &str = "the tenant is being imported; send its bundle again to finish that";
 
 impl<S: Scope> Tx<'_, S> {
     /// The last rung: the change and its entry become one durable fact, and only then there is an answer.
@@ -58,6 +61,7 @@ impl<S: Scope> Tx<'_, S> {
     pub(super) fn withdraw(&mut self) {
         self.writes.clear();
         self.header = HeaderChange::default();
+        self.is_told = false;
         if let Some(target) = &mut self.target {
             target.change = HeaderChange::default();
             if target.genesis.is_some() {
@@ -66,7 +70,8 @@ impl<S: Scope> Tx<'_, S> {
         }
     }
 
-    fn entry(&self) -> Entry {
+    /// The request's entry, as it now is.
+    pub(crate) fn entry(&self) -> Entry {
         let principal = self.principal();
         Entry {
             v: V1,
@@ -109,6 +114,9 @@ impl<S: Scope> Tx<'_, S> {
         if let Some(stated) = self.isolation.take() {
             parts.push(self.isolation_part(&entry, stated).await?);
         }
+        if std::mem::take(&mut self.is_told) {
+            parts.push(self.told_part(&entry).await?);
+        }
         if let Some(target) = self.target.take() {
             parts.extend(self.target_part(&entry, target).await?);
         }
@@ -144,10 +152,29 @@ impl<S: Scope> Tx<'_, S> {
         })
     }
 
+    /// What the tenant does with itself as a whole, as the platform's ledger has it: who and what, nothing that is in it.
+    async fn told_part(&self, entry: &Entry) -> Result<Part, AppError> {
+        let platform = self.app.platform_snapshot().await?;
+        let mut entry = entry.clone();
+        entry.tenant = tenant_name(TenantId::PLATFORM);
+        entry.salt = salt(self.app.random.as_ref());
+        Ok(Part {
+            tenant: TenantId::PLATFORM,
+            expect: Expect::Exists,
+            header: HeaderChange::default(),
+            writes: Vec::new(),
+            entries: vec![seal_entry(self.app, &platform, &entry)?],
+        })
+    }
+
     /// The operator's act, as the tenant's own ledger has it. A shredded tenant has no ledger to write to any more.
     async fn target_part(&self, entry: &Entry, target: Target) -> Result<Option<Part>, AppError> {
-        if target.header.state == (TenantState { phase: Phase::Deleted, is_sealed: false }).number() {
-            return Ok(None);
+        match TenantState::from_number(target.header.state).phase {
+            Phase::Deleted => return Ok(None),
+            // Its ledger must come out as it was: nothing may get in between, and nothing is changed without an entry.
+            Phase::Importing if target.change == HeaderChange::default() => return Ok(None),
+            Phase::Importing => return Err(AppError::with_detail(Code::WrongState, IS_IMPORTED)),
+            Phase::Active | Phase::Suspended | Phase::Deleting => {}
         }
         let tenant = target.header.tenant;
         let unsealed = self.app.unsealed()?;
@@ -155,11 +182,9 @@ impl<S: Scope> Tx<'_, S> {
             Some(genesis) => Arc::clone(&genesis.snapshot),
             None => {
                 // The ledger is written to even while the tenant is sealed: an operator's act must be in it.
-                let record = target.meta.keyring.as_ref().ok_or_else(|| AppError::internal("a tenant has no keys"))?;
-                let keyring = unsealed.unwrap(tenant, record)?;
-                let installation = unsealed.record.installation();
+                let (keyring, home) = unsealed.unwrap(tenant, &target.meta)?;
                 let keyring = Some(Arc::new(keyring));
-                Arc::new(Snapshot::new(&target.header, &target.meta, keyring, installation, self.snapshot.epoch))
+                Arc::new(Snapshot::new(&target.header, &target.meta, keyring, home, self.snapshot.epoch))
             }
         };
         let mut entry = entry.clone();

@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod attest;
 pub(crate) mod binding;
+mod bundle;
 pub(crate) mod caller;
 pub(crate) mod credential;
 pub(crate) mod docs;
@@ -25,6 +26,7 @@ pub(crate) mod profile;
 pub(crate) mod role;
 pub(crate) mod secret;
 pub(crate) mod secret_metadata;
+pub(crate) mod store;
 pub(crate) mod tenant;
 pub(crate) mod verify;
 
@@ -41,6 +43,7 @@ pub(crate) fn run(session: &mut Session, command: Command) -> Result<(), Fail> {
         Command::Dev(args) => server::dev(session, args),
         Command::Serve(args) => server::serve(session, &args),
         Command::Config(command) => server::config(session, command),
+        Command::Store(command) => store::run(session, command),
         Command::Init(args) => installation::init(session, &args),
         Command::Unseal(args) => installation::unseal(session, &args),
         Command::Status => installation::status(session),

@@ -5,10 +5,10 @@ use bailiwick_types::api::platform::{PlatformHealth, RotateRootKey};
 use bailiwick_types::api::tenant::Reason;
 use clap::Subcommand;
 
-use super::caller;
 use super::installation::RootKeyArgs;
 use super::invariant::{self, InvariantCommand};
 use super::ledger::{self, LedgerCommand};
+use super::{bundle, caller};
 use crate::fail::Fail;
 use crate::output::{Human, bytes, count, fields, span};
 use crate::session::Session;
@@ -25,6 +25,8 @@ pub(crate) enum PlatformCommand {
     Health,
     /// Show which operator you are
     Whoami,
+    /// Show whom bundles for this installation are sealed to, and the key that signs those made here
+    Recipient,
     /// Seal the installation: every plane answers as sealed until it is unsealed again
     Seal {
         /// Why, for the platform's ledger
@@ -45,6 +47,7 @@ pub(crate) fn run(session: &mut Session, command: PlatformCommand) -> Result<(),
     match command {
         PlatformCommand::Health => session.show_with(&routes::health(), health),
         PlatformCommand::Whoami => caller::show(session, &routes::platform_whoami()),
+        PlatformCommand::Recipient => session.show_with(&routes::recipient(), bundle::recipient),
         PlatformCommand::Seal { reason } => {
             session.confirm("Seal the whole installation? Every tenant's requests will be refused.")?;
             session.done(&routes::platform_seal(&Reason { reason }), "sealed: `bailiwick unseal` brings it back")

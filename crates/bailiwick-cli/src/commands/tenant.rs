@@ -8,6 +8,7 @@ use bailiwick_types::api::tenant::Reason;
 use bailiwick_types::{Limit, Slug};
 use clap::{Args, Subcommand};
 
+use super::bundle::{self, ExportArgs, ImportArgs};
 use crate::args::Paging;
 use crate::fail::Fail;
 use crate::input::Pair;
@@ -22,6 +23,8 @@ Examples:
   bailiwick tenant list --state suspended
   bailiwick tenant quota set acme secrets=5000 accounts=default
   bailiwick tenant delete acme --hold 7d
+  bailiwick tenant export --to-recipient bwr_… --file acme.bwk       as its owner
+  bailiwick tenant import --file acme.bwk --dry-run
 
 A tenant is named by its slug or its id. Neither is ever used again for another.")]
 pub(crate) enum TenantCommand {
@@ -64,6 +67,10 @@ pub(crate) enum TenantCommand {
     Seal(ReasonArgs),
     /// Unseal a tenant
     Unseal(ReasonArgs),
+    /// Export your own tenant whole, sealed to an installation: a backup, or a move for good
+    Export(ExportArgs),
+    /// Bring a tenant back, or in, from a bundle that was sealed to this installation
+    Import(ImportArgs),
     /// A tenant's quotas
     #[command(subcommand)]
     Quota(QuotaCommand),
@@ -150,6 +157,8 @@ pub(crate) fn run(session: &mut Session, command: TenantCommand) -> Result<(), F
         TenantCommand::Unseal(args) => {
             session.show(&routes::tenant_as_operator(&args.tenant).unseal(&Reason { reason: args.reason }))
         }
+        TenantCommand::Export(args) => bundle::export(session, &args),
+        TenantCommand::Import(args) => bundle::import(session, &args),
         TenantCommand::Quota(QuotaCommand::Show { tenant }) => {
             session.show_with(&routes::tenant_as_operator(&tenant).quotas(), |quotas, _| view(quotas))
         }

@@ -9,8 +9,9 @@ use bailiwick_ledger::attestation::ATTESTATION_BYTES_MAX;
 use bailiwick_types::ErrorClass;
 use bailiwick_types::time::parse_duration;
 use bailiwick_verify::{
-    AttestationReport, EvidenceError, Freshness, Options, Report, VerifierKey, verify_attestation, verify_certificate,
-    verify_checkpoint, verify_consistency, verify_export, verify_inclusion,
+    AttestationReport, BundleReport, BundleVerifyError, EvidenceError, Freshness, Options, Report, VerifierKey,
+    verify_attestation, verify_bundle, verify_certificate, verify_checkpoint, verify_consistency, verify_export,
+    verify_inclusion,
 };
 use clap::Args;
 use serde::Deserialize;
@@ -41,7 +42,8 @@ What an attestation says is not for this command to judge: it prints what is no 
 
 It needs no server and no credential. Exit codes: 0 it holds, 6 it does not, 2 it could not be checked.")]
 pub(crate) struct VerifyArgs {
-    /// An export of the form `bailiwick`, a checkpoint, a proof in JSON, a deletion certificate or an attestation
+    /// An export of the form `bailiwick`, a tenant's bundle, a checkpoint, a proof in JSON, a deletion certificate or an
+    /// attestation
     file: PathBuf,
     /// A key that you trust, as a C2SP verifier key; may be repeated
     #[arg(long = "key", value_name = "VKEY")]
@@ -71,6 +73,10 @@ pub(crate) fn run(session: &mut Session, args: &VerifyArgs) -> Result<(), Fail> 
             Err(Fail::usage(format!("--max-age is for attestations, and this is {}", evidence.name())))
         }
         Evidence::Export => export(session, args, keys, file),
+        evidence if args.previous.is_some() && matches!(evidence, Evidence::Bundle) => {
+            Err(Fail::usage("--previous is for exports, and this is a bundle"))
+        }
+        Evidence::Bundle => bundle(session, &keys, file),
         evidence if args.previous.is_some() => {
             Err(Fail::usage(format!("--previous is for exports, and this is {}", evidence.name())))
         }
@@ -96,6 +102,7 @@ pub(crate) fn run(session: &mut Session, args: &VerifyArgs) -> Result<(), Fail> 
 /// What a file is.
 enum Evidence {
     Export,
+    Bundle,
     /// The note, and what the JSON around it says, if it came in some.
     Checkpoint(String, Option<serde_json::Map<String, Value>>),
     Certificate(String),
@@ -110,6 +117,10 @@ impl Evidence {
     fn read(file: &mut File) -> std::io::Result<Self> {
         let mut bytes = Vec::new();
         file.by_ref().take(EVIDENCE_BYTES_MAX).read_to_end(&mut bytes)?;
+        if bytes.starts_with(bailiwick_ledger::bundle::MAGIC) {
+            file.rewind()?;
+            return Ok(Self::Bundle);
+        }
         if is_attestation(&bytes) {
             // One byte more than the most there may be, so that what is too long is seen to be.
             file.by_ref().take(ATTESTATION_BYTES_MAX as u64 + 1 - EVIDENCE_BYTES_MAX).read_to_end(&mut bytes)?;
@@ -137,6 +148,7 @@ impl Evidence {
     fn name(&self) -> &'static str {
         match self {
             Self::Export => "an export",
+            Self::Bundle => "a bundle",
             Self::Checkpoint(..) => "a checkpoint",
             Self::Certificate(_) => "a deletion certificate",
             Self::Inclusion(_) => "an inclusion proof",
@@ -156,7 +168,7 @@ impl Evidence {
         let names = |keys: &[VerifierKey]| json!(keys.iter().map(ToString::to_string).collect::<Vec<_>>());
         Ok(match self {
             // Handled on paths of their own.
-            Self::Export | Self::Attestation(_) => Vec::new(),
+            Self::Export | Self::Bundle | Self::Attestation(_) => Vec::new(),
             Self::Checkpoint(note, _) => {
                 let report = verify_checkpoint(note, keys)?;
                 vec![
@@ -272,6 +284,66 @@ fn export(session: &mut Session, args: &VerifyArgs, keys: Vec<VerifierKey>, file
         session.terminal.note("note: checked against the keys in the export itself; give --key to say whom you trust");
     }
     Ok(())
+}
+
+fn bundle(session: &mut Session, keys: &[VerifierKey], file: File) -> Result<(), Fail> {
+    let report = verify_bundle(BufReader::with_capacity(1 << 20, file), keys).map_err(|error| match error {
+        BundleVerifyError::Read(_) => Fail::usage(error.to_string()),
+        error => does_not_hold(&error),
+    })?;
+    if session.is_json() {
+        return session.json(&bundle_json(&report).to_string());
+    }
+    if session.is_quiet() {
+        return Ok(());
+    }
+    let text = bundle_view(&report, session.human());
+    session.terminal.print(&format!("a bundle that holds\n\n{text}"))?;
+    if keys.is_empty() {
+        session.terminal.note("note: checked against the keys in the bundle itself; give --key to say whom you trust");
+    }
+    Ok(())
+}
+
+/// What a bundle that holds is, for machines.
+fn bundle_json(report: &BundleReport) -> Value {
+    let head = &report.head;
+    json!({
+        "tenant": head.tenant,
+        "slug": head.slug,
+        "origin": head.origin(),
+        "exporter": head.exporter,
+        "exported_at": head.exported_at,
+        "is_final": head.is_final,
+        "recipient": head.recipient,
+        "entries": head.size,
+        "records": report.records,
+        "ledger_root": data_encoding::BASE64.encode(&report.ledger),
+        "bundle": data_encoding::BASE64.encode(&report.root),
+        "signers": report.signers,
+    })
+}
+
+/// The same for people.
+pub(super) fn bundle_view(report: &BundleReport, human: Human) -> String {
+    let head = &report.head;
+    let signers: Vec<_> = report
+        .signers
+        .iter()
+        .map(|signer| format!("{}{}", signer.key, if signer.is_pinned { " (trusted)" } else { "" }))
+        .collect();
+    let kind = if head.is_final { "for good: suspended where it was" } else { "a backup" };
+    fields(&[
+        ("tenant", format!("{} ({})", head.slug, head.tenant)),
+        ("kind", kind.to_owned()),
+        ("origin", head.origin()),
+        ("entries", format!("{}: complete, in order, unchanged", count(head.size))),
+        ("records", format!("{}, sealed", count(report.records))),
+        ("exported", human.moment(head.exported_at)),
+        ("sealed to", head.recipient.installation.to_string()),
+        ("bundle", data_encoding::BASE64.encode(&report.root)),
+        ("signed by", signers.join("\n")),
+    ])
 }
 
 fn view(report: &Report, human: Human) -> String {

@@ -53,6 +53,8 @@ pub(crate) struct Config {
     pub(crate) delete_hold_min: Duration,
     /// The hold period of a deletion that names none.
     pub(crate) delete_hold_default: Duration,
+    /// Where bundles are kept while they are verified; absent: the system's directory for temporary files.
+    pub(crate) spool_directory: Option<PathBuf>,
     /// How changes of policies are proved.
     pub(crate) prove: ProverConfig,
     /// Whether a change that is not proved is refused.
@@ -188,6 +190,7 @@ struct VaultSection {
 struct TenantsSection {
     delete_hold_min: Option<Spanned<Span>>,
     delete_hold_default: Option<Spanned<Span>>,
+    spool_directory: Option<PathBuf>,
 }
 
 #[derive(Default, Deserialize)]
@@ -317,6 +320,7 @@ impl Config {
             limits: limits(&source, file.limits)?,
             delete_hold_min,
             delete_hold_default,
+            spool_directory: file.tenants.spool_directory.map(at),
             require_proof: file.prove.require_proof,
             prove: prover(&source, file.prove, at)?,
             isolation: isolation(&source, &file.isolation)?,

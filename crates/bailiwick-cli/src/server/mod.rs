@@ -7,6 +7,7 @@ mod logging;
 mod program;
 mod prover;
 mod start;
+pub(crate) mod store_url;
 mod tls;
 mod welcome;
 
@@ -17,6 +18,7 @@ use clap::{Args, Subcommand};
 
 use self::config::{Config, LogFormat};
 use self::credentials::DevCredentials;
+use self::store_url::StoreUrl;
 use self::welcome::Welcome;
 use crate::fail::Fail;
 use crate::session::Session;
@@ -58,12 +60,35 @@ Examples:
   bailiwick config example > bailiwick.toml
   bailiwick config check --config bailiwick.toml
   bailiwick serve --config bailiwick.toml
+  bailiwick serve --config bailiwick.toml --store postgres://bailiwick_server@db.example/bailiwick \\
+      --store-password-file /etc/bailiwick/db-password
 
 SIGTERM and Ctrl-C end it gracefully: requests in flight are answered.")]
 pub(crate) struct ServeArgs {
     /// The configuration
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    #[command(flatten)]
+    store: StoreArgs,
+}
+
+/// Which store.
+#[derive(Debug, Args)]
+pub(crate) struct StoreArgs {
+    /// Where everything is kept: `sqlite:PATH`, or `postgres://ROLE@HOST/DATABASE` for many nodes [default: a file in the
+    /// data directory]
+    #[arg(long, value_name = "URL")]
+    store: Option<String>,
+    /// The file that holds the password of the database's role
+    #[arg(long, value_name = "FILE", requires = "store")]
+    store_password_file: Option<PathBuf>,
+}
+
+impl StoreArgs {
+    /// The store, if one was named.
+    pub(crate) fn url(&self) -> Result<Option<StoreUrl>, Fail> {
+        self.store.as_deref().map(|url| StoreUrl::parse(url, self.store_password_file.as_deref())).transpose()
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -80,6 +105,11 @@ pub(crate) enum ConfigCommand {
     },
     /// Print a configuration with every setting, explained
     Example,
+}
+
+/// Runs what needs a runtime, for commands that speak with a database themselves.
+pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Fail>>) -> Result<T, Fail> {
+    start::runtime()?.block_on(work)
 }
 
 pub(crate) fn dev(session: &mut Session, args: DevArgs) -> Result<(), Fail> {
@@ -111,7 +141,7 @@ pub(crate) fn serve(session: &mut Session, args: &ServeArgs) -> Result<(), Fail>
     let config = Config::read(&args.config)?;
     check::run(&config)?;
     logging::init(config.log.format, &config.log.level)?;
-    start::serve(session, &config)
+    start::serve(session, &config, args.store.url()?)
 }
 
 pub(crate) fn config(session: &mut Session, command: ConfigCommand) -> Result<(), Fail> {

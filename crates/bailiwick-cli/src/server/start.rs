@@ -11,7 +11,6 @@ use bailiwick_http::{HttpConfig, Server};
 use bailiwick_probe::{Prober, ProberConfig};
 use bailiwick_prove::ProverConfig;
 use bailiwick_seal::SystemRandom;
-use bailiwick_store_sqlite::{Options, SqliteStore};
 use bailiwick_types::api::platform::{CreateTenant, CreatedTenant, Initialize, Unseal};
 use bailiwick_types::{Clock, Code, ErrorClass, RequestId, Secret, Slug, Timestamp};
 use tokio::net::TcpListener;
@@ -19,6 +18,7 @@ use tokio::net::TcpListener;
 use super::config::{Config, RootKey};
 use super::credentials::{DevCredentials, DevTenant, Holder};
 use super::prover::Solving;
+use super::store_url::StoreUrl;
 use super::{DevArgs, program, tls};
 use crate::fail::Fail;
 use crate::files;
@@ -46,15 +46,18 @@ fn fault(what: &'static str, error: impl std::fmt::Display) -> Fail {
     Fail::new(ErrorClass::Fault, what, error.to_string())
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, Fail> {
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Fail> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| fault("runtime", error))
 }
 
-fn open(data: &Path, config: AppConfig) -> Result<Arc<App>, Fail> {
+async fn open(store: &StoreUrl, config: AppConfig) -> Result<Arc<App>, Fail> {
+    Ok(App::new(store.open().await?, Arc::new(SystemClock), Arc::new(SystemRandom), config))
+}
+
+/// The embedded store of a data directory.
+fn embedded(data: &Path) -> Result<StoreUrl, Fail> {
     files::create_private_dir(data).map_err(|error| Fail::file(data, &error))?;
-    let store = SqliteStore::open(&data.join("bailiwick.db"), Options::default())
-        .map_err(|error| Fail::new(ErrorClass::Busy, "store_not_opened", error.to_string()))?;
-    Ok(App::new(store, Arc::new(SystemClock), Arc::new(SystemRandom), config))
+    Ok(StoreUrl::Sqlite(data.join("bailiwick.db")))
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Fail> {
@@ -119,21 +122,20 @@ async fn serve_until_stopped(
 }
 
 /// Serves until it is told to stop.
-pub(crate) fn serve(_session: &mut Session, config: &Config) -> Result<(), Fail> {
+pub(crate) fn serve(_session: &mut Session, config: &Config, store: Option<StoreUrl>) -> Result<(), Fail> {
     let tls = config.tls.as_ref().map(tls::load).transpose()?;
-    let app = open(
-        &config.data,
-        AppConfig {
-            delete_hold_min: config.delete_hold_min,
-            delete_hold_default: config.delete_hold_default,
-            limits: config.limits.clone(),
-            prover: Solving::shared(config.prove.clone()),
-            require_proof: config.require_proof,
-            build: program::digest,
-            ..AppConfig::default()
-        },
-    )?;
+    let store = store.map_or_else(|| embedded(&config.data), Ok)?;
+    let app_config = AppConfig {
+        delete_hold_min: config.delete_hold_min,
+        delete_hold_default: config.delete_hold_default,
+        limits: config.limits.clone(),
+        prover: Solving::shared(config.prove.clone()),
+        require_proof: config.require_proof,
+        build: program::digest,
+        ..AppConfig::default()
+    };
     runtime()?.block_on(async {
+        let app = open(&store, app_config).await?;
         unseal_at_start(&app, &config.root_key).await?;
         let root_key_file = match &config.root_key {
             RootKey::File { file } => Some(file.clone()),
@@ -143,6 +145,8 @@ pub(crate) fn serve(_session: &mut Session, config: &Config) -> Result<(), Fail>
             root_key_file,
             init_tenant: config.vault_init_tenant.clone(),
             stays_ready_when_broken: !config.isolation.fail_readiness,
+            spool_directory: config.spool_directory.clone(),
+            ..HttpConfig::default()
         };
         let server = Server::new(app, http).map_err(|error| fault("routes", error))?;
         let (listener, bound) = listen(config.listen).await?;
@@ -154,7 +158,7 @@ pub(crate) fn serve(_session: &mut Session, config: &Config) -> Result<(), Fail>
             }
             None => None,
         };
-        tracing::info!(address = %bound, tls = tls.is_some(), "listening");
+        tracing::info!(address = %bound, tls = tls.is_some(), store = store.shown(), "listening");
         let probes = ProberConfig { every: config.isolation.every, timed_pairs: config.isolation.timed_pairs };
         serve_until_stopped(server, listener, operations, tls, probes).await
     })
@@ -189,10 +193,11 @@ pub(crate) fn dev(session: &mut Session, args: &DevArgs) -> Result<(), Fail> {
         build: program::digest,
         ..AppConfig::default()
     };
-    let app = open(&args.data, config)?;
+    let store = embedded(&args.data)?;
     let key_file = args.data.join("root.key");
     let kept = args.data.join("credentials.json");
     runtime()?.block_on(async {
+        let app = open(&store, config).await?;
         let (listener, bound) = listen(args.listen).await?;
         let address = format!("http://{bound}");
         let is_first_start = !app.seal_status().await.map_err(|error| fail(&error))?.is_initialized;

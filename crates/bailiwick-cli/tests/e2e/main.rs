@@ -7,6 +7,7 @@
 
 mod answers;
 mod attestation;
+mod bundle;
 mod credentials;
 mod failures;
 mod house;

@@ -14,8 +14,8 @@ pub use installation::{healthz, init, readyz, seal_status, unseal};
 pub use ledger::{EntryFilter, ExportFormat, Ledger};
 pub use platform::{
     OperatorRoutes, TenantRoutes, create_guardrail, create_operator, create_tenant, guardrail, guardrails, health,
-    isolation, operator, operators, platform_invariants, platform_ledger, platform_seal, platform_whoami,
-    probe_isolation, rotate_root_key, tenants, tenants_in_state,
+    import_tenant, isolation, operator, operators, platform_invariants, platform_ledger, platform_seal,
+    platform_whoami, probe_isolation, recipient, rotate_root_key, tenants, tenants_in_state,
 };
 pub use policy::{Invariants, PolicyRoutes};
 pub use tenant::Tenant;

@@ -1,5 +1,6 @@
 //! The platform plane: tenants as operators see them, operators, guardrails, the installation.
 
+use bailiwick_types::api::bundle::{ImportedTenant, InstallationRecipient};
 use bailiwick_types::api::identity::{Credential, IssueCredential, IssuedKey};
 use bailiwick_types::api::isolation::IsolationStatus;
 use bailiwick_types::api::platform::{
@@ -64,6 +65,20 @@ pub fn tenants_in_state(state: &str) -> Call<Page<Tenant>> {
 /// Creates a tenant and its first member.
 pub fn create_tenant(body: &CreateTenant) -> Call<CreatedTenant> {
     Call::post(api("/tenants")).json(body)
+}
+
+/// Whom bundles for this installation are sealed to.
+pub fn recipient() -> Call<InstallationRecipient> {
+    Call::get(api("/platform/recipient"))
+}
+
+/// Imports a bundle, which is sent with [`crate::Client::upload`]. `key` is that of the installation that made it, if that
+/// is another one.
+pub fn import_tenant(key: Option<&str>, dry_run: bool) -> Call<ImportedTenant> {
+    Call::post(api("/tenants:import"))
+        .query_opt("key", key)
+        .query_opt("dry_run", dry_run.then_some(true))
+        .at_most_once()
 }
 
 /// One tenant as operators see it.

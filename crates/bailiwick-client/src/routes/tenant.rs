@@ -2,6 +2,7 @@
 
 use bailiwick_types::api::Done;
 use bailiwick_types::api::attestation::SignedAttestation;
+use bailiwick_types::api::bundle::ExportTenant;
 use bailiwick_types::api::tenant::{Capabilities, Keyring, LimitsInForce, Reason, RotateKey, WhoAmI};
 use serde::Serialize;
 
@@ -64,6 +65,11 @@ impl Tenant {
     /// What the server attests to the tenant.
     pub fn attestation(&self) -> Call<SignedAttestation> {
         Call::get(self.at("/attestation"))
+    }
+
+    /// The whole tenant as a bundle; for [`crate::Client::download`].
+    pub fn export(&self, body: &ExportTenant) -> Call<()> {
+        Call::post(self.at("/bundle")).json(body).at_most_once()
     }
 
     /// The tenant's ledger.

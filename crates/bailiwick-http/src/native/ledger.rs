@@ -1,21 +1,18 @@
 //! Ledgers: the tenant's, and the platform's; and what a server attests to a tenant.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bailiwick_app::attestation;
 use bailiwick_app::ledger::{self, ExportFormat, ExportPlan, Filter, Query};
-use bailiwick_app::{Answer, AppError, Export};
+use bailiwick_app::{Answer, AppError};
 use bailiwick_types::api::ledger::LedgerPage;
 use bailiwick_types::{Action, ActionType, action::act};
-use bytes::Bytes;
-use http_body_util::{BodyExt, StreamBody};
-use hyper::body::Frame;
 
 use crate::call::Call;
 use crate::reply::Reply;
 use crate::route::{Access, Route};
+use crate::stream;
 
 /// The longest that a follower may wait for news, in seconds.
 const WAIT_MAX_SECONDS: u64 = 30;
@@ -188,48 +185,5 @@ fn format(call: &Call) -> Result<ExportFormat, AppError> {
 
 async fn stream(call: &Call, allowed: Answer<ExportPlan>) -> Result<Reply, AppError> {
     let export = call.app().export(allowed).await?;
-    let body = StreamBody::new(Pieces::new(export)).boxed_unsync();
-    Ok(Reply::of("application/x-ndjson", body))
-}
-
-/// An export as a stream of frames. What goes wrong breaks the connection: a reader must not take a part for the whole.
-struct Pieces {
-    next: Option<Pin<Box<dyn Future<Output = Step> + Send>>>,
-}
-
-/// An export and its next piece.
-type Step = (Export, Result<Option<Vec<u8>>, AppError>);
-
-impl Pieces {
-    fn new(export: Export) -> Self {
-        Self { next: Some(Box::pin(step(export))) }
-    }
-}
-
-async fn step(mut export: Export) -> Step {
-    let piece = export.next_piece().await;
-    (export, piece)
-}
-
-impl futures_core::Stream for Pieces {
-    type Item = Result<Frame<Bytes>, std::io::Error>;
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Some(next) = &mut self.next else { return Poll::Ready(None) };
-        match next.as_mut().poll(context) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready((_, Ok(None))) => {
-                self.next = None;
-                Poll::Ready(None)
-            }
-            Poll::Ready((export, Ok(Some(piece)))) => {
-                self.next = Some(Box::pin(step(export)));
-                Poll::Ready(Some(Ok(Frame::data(piece.into()))))
-            }
-            Poll::Ready((_, Err(error))) => {
-                self.next = None;
-                tracing::warn!(%error, "an export was broken off");
-                Poll::Ready(Some(Err(std::io::Error::other("the export was broken off"))))
-            }
-        }
-    }
+    Ok(stream::reply("application/x-ndjson", export))
 }

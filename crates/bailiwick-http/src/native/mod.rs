@@ -6,10 +6,13 @@ mod ledger;
 mod open;
 mod platform;
 mod policy;
+mod recovery;
 mod secret;
 mod tenant;
 
 use crate::route::Route;
+
+pub(crate) use recovery::BUNDLE;
 
 /// The rows of this door.
 pub(crate) fn routes() -> Vec<Route> {
@@ -21,5 +24,6 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(invariant::routes());
     routes.extend(secret::routes());
     routes.extend(ledger::routes());
+    routes.extend(recovery::routes());
     routes
 }

@@ -56,6 +56,10 @@ pub(super) fn rows() -> Vec<Row> {
     rows
 }
 
+/// An installation that does not exist: what is sealed to it, nobody opens.
+const RECIPIENT: &str =
+    "bwr_0w3ge1r70w3ge1r70w3ge1r70w0000011400000000000000000000000000000000000000000000000001xgqtcc";
+
 const NOWHERE: &str = "nothing is there";
 const MAYBE_NONE: &str = "the installation may have none";
 
@@ -134,6 +138,8 @@ fn platform() -> Vec<Row> {
         row("POST /api/v1/platform/seal", none),
         row("GET /api/v1/tenants", none),
         row("POST /api/v1/tenants", |_| json!({ "slug": "initech" })),
+        row("POST /api/v1/tenants:import", none).content_type("application/vnd.bailiwick.bundle"),
+        row("GET /api/v1/platform/recipient", none),
         row(format!("GET {tenant}"), none),
         row(format!("PATCH {tenant}"), renamed),
         row(format!("DELETE {tenant}"), none),
@@ -272,6 +278,7 @@ fn tenant() -> Vec<Row> {
         row(format!("POST {base}/keyring/rotate"), |_| json!({ "purpose": "records" }))
             .withheld("each would leave one more key"),
         row(format!("POST {base}/keyring/seal"), none).withheld("only an operator could unseal the canary"),
+        row(format!("POST {base}/bundle"), |_| json!({ "recipient": RECIPIENT })),
     ];
     rows.extend(ledger("/api/v1/t/{tenant}/ledger"));
     rows

@@ -16,3 +16,5 @@ mod root_key;
 mod shares;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod transport;

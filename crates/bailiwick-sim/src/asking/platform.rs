@@ -40,6 +40,9 @@ pub(super) fn call_of(scene: &Scene<'_>) -> Call {
             let hold = ["", "?hold=1d", "?hold=1s", "?hold=2d"][usize::from(scene.variant() % 4)];
             call("DELETE", format!("{}{hold}", tenant()))
         }
+        Action::RecipientShow => call("GET", "/api/v1/platform/recipient".to_owned()),
+        // Histories hold no bundles: what is allowed is refused for what it brings.
+        Action::TenantImport => call("POST", "/api/v1/tenants:import".to_owned()),
         Action::QuotaShow => call("GET", format!("{}/quotas", tenant())),
         Action::QuotaSet => {
             let quotas = match scene.variant() % 5 {

@@ -12,6 +12,10 @@ const TEXTS: &[&str] = &[
     "permit(principal, action",
 ];
 
+/// An installation that does not exist.
+const RECIPIENT: &str =
+    "bwr_0w3ge1r70w3ge1r70w3ge1r70w0000011400000000000000000000000000000000000000000000000001xgqtcc";
+
 /// Whether a way to ask that both doors have is asked at the Vault door.
 fn at_vault(scene: &Scene<'_>) -> bool {
     scene.variant() % 3 == 1
@@ -173,6 +177,7 @@ fn native(scene: &Scene<'_>) -> Call {
             post("keyring/rotate").body(json!({ "purpose": scene.of(&purpose) }))
         }
         Action::KeyringSeal => post("keyring/seal"),
+        Action::BundleExport => post("bundle").body(json!({ "recipient": RECIPIENT })),
         Action::PolicyDiff => {
             let text = TEXTS[usize::from(variant) % TEXTS.len()];
             post("policies:diff").body(json!({ "with_policies": { scene.of(POLICIES): text } }))

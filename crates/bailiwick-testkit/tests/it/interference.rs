@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use bailiwick_http::Route;
-use bailiwick_testkit::{Answer, Plane as PlaneOf, SeededRandom, Stored, Tenant, World};
+use bailiwick_testkit::{Answer, Plane as PlaneOf, SeededRandom, Stored, Tenant, World, hide_sealed_keys};
 use bailiwick_types::{Clock, Plane, Random, Timestamp};
 use serde_json::{Value, json};
 
@@ -137,7 +137,7 @@ fn take(world: &World, operators: &Operators, number: usize, step: Step) -> Opti
     };
     // By its number in the whole history, so that what a step draws does not depend on which others there are.
     let answer = request(world, route, row, aim, caller, &sides).label(&format!("step {number}")).send();
-    (!is_about_tenant).then_some(answer)
+    (!is_about_tenant).then_some(hide_sealed_keys(answer))
 }
 
 /// What one side sees of a history.

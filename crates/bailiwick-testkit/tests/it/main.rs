@@ -10,6 +10,7 @@
 )]
 
 mod attestations;
+mod bundles;
 mod foreign;
 mod fuzz;
 mod input;

@@ -4,6 +4,7 @@
 //! `12h`, sizes are bytes.
 
 pub mod attestation;
+pub mod bundle;
 pub mod identity;
 pub mod isolation;
 pub mod ledger;

@@ -1,0 +1,92 @@
+//! The one place that knows which engines there are: a store's URL in, a store out.
+//!
+//! `sqlite:PATH` is the embedded engine; `postgres://…` many nodes on one database. The password of a database is not part
+//! of its URL, which is seen in process lists and in files: it comes from a file of its own.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bailiwick_store::Store;
+use bailiwick_store_postgres::{OpenError, PostgresStore, Url};
+use bailiwick_store_sqlite::SqliteStore;
+use bailiwick_types::ErrorClass;
+
+use crate::fail::Fail;
+use crate::files;
+
+/// Where a store is.
+#[derive(Debug, Clone)]
+pub(crate) enum StoreUrl {
+    /// A file of this machine, used by one process.
+    Sqlite(PathBuf),
+    /// A database, used by any number of nodes.
+    Postgres(Url),
+}
+
+impl StoreUrl {
+    /// Reads a URL, and the password of a database from its file.
+    pub(crate) fn parse(text: &str, password_file: Option<&Path>) -> Result<Self, Fail> {
+        if let Some(path) = text.strip_prefix("sqlite:") {
+            if path.is_empty() || path == "//" {
+                return Err(
+                    Fail::usage("`sqlite:` needs the path of a file").with_hint("sqlite:bailiwick-data/bailiwick.db")
+                );
+            }
+            return Ok(Self::Sqlite(PathBuf::from(path.strip_prefix("//").unwrap_or(path))));
+        }
+        if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
+            return Err(Fail::usage("a store's URL begins with `sqlite:` or `postgres://`"));
+        }
+        let url = Url::parse(text).map_err(|error| not_opened(&error))?;
+        let Some(file) = password_file else { return Ok(Self::Postgres(url)) };
+        let password = std::fs::read_to_string(file).map_err(|error| Fail::file(file, &error))?;
+        Ok(Self::Postgres(url.with_password(password.trim_end_matches(['\r', '\n']))))
+    }
+
+    /// Opens it. For PostgreSQL this needs a runtime, which the store's tasks then live in.
+    pub(crate) async fn open(&self) -> Result<Arc<dyn Store>, Fail> {
+        match self {
+            Self::Sqlite(path) => {
+                if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+                    files::create_private_dir(folder).map_err(|error| Fail::file(folder, &error))?;
+                }
+                let store = SqliteStore::open(path, bailiwick_store_sqlite::Options::default())
+                    .map_err(|error| Fail::new(ErrorClass::Busy, "store_not_opened", error.to_string()))?;
+                Ok(store)
+            }
+            Self::Postgres(url) => {
+                let options = bailiwick_store_postgres::Options::default();
+                let store = PostgresStore::connect(url, options).await.map_err(|error| not_opened(&error))?;
+                Ok(store)
+            }
+        }
+    }
+
+    /// Whether other processes may use it at the same time.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+
+    /// For people: without a password.
+    pub(crate) fn shown(&self) -> String {
+        match self {
+            Self::Sqlite(path) => format!("sqlite:{}", path.display()),
+            Self::Postgres(url) => url.shown(),
+        }
+    }
+}
+
+/// A database that cannot be opened, as the command line says it.
+pub(crate) fn not_opened(error: &OpenError) -> Fail {
+    let (class, code) = match error {
+        OpenError::Url(_) => (ErrorClass::Invalid, "invalid_store_url"),
+        OpenError::Unreachable(_) => (ErrorClass::Busy, "store_not_opened"),
+        OpenError::Schema(_) => (ErrorClass::Conflict, "unknown_schema"),
+        OpenError::Weak(_) => (ErrorClass::Denied, "weak_database"),
+    };
+    let fail = Fail::new(class, code, error.to_string());
+    match error.hint() {
+        Some(hint) => fail.with_hint(hint),
+        None => fail,
+    }
+}
