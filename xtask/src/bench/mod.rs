@@ -11,8 +11,8 @@
 //! # Deliberately absent
 //! Retries of runs that look bad, and outlier removal. Noise is reported next to the numbers, not removed from them.
 
-pub(crate) mod load;
 mod fleet;
+pub(crate) mod load;
 mod machine;
 mod proc;
 mod report;

@@ -258,7 +258,8 @@ impl Row {
     /// Every other side by the first, round by round.
     fn ratios(&self) -> Vec<Spread> {
         let Some((first, others)) = self.columns.split_first() else { return Vec::new() };
-        let by_first = |other: &Vec<Run>| Spread::of(first.iter().zip(other).map(|(first, other)| other.rate / first.rate));
+        let by_first =
+            |other: &Vec<Run>| Spread::of(first.iter().zip(other).map(|(first, other)| other.rate / first.rate));
         others.iter().map(by_first).collect()
     }
 }

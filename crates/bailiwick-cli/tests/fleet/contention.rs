@@ -110,6 +110,7 @@ fn who_waits_for_a_held_row_keeps_nobody_else_waiting() {
     let others = ["globex", "initech", "hooli"].map(|slug| fleet.tenant(slug));
     let ports: Vec<u16> = fleet.nodes.iter().map(|node| node.port).collect();
     let (works, waiting) = Crew::works(&ports, &others, |crew| {
+        crew.wait_for(&[0, 1, 2], 2);
         let holder = Holder::of(&cluster, &held.slug);
         std::thread::scope(|scope| {
             let (fleet, held) = (&fleet, &held);
@@ -120,7 +121,8 @@ fn who_waits_for_a_held_row_keeps_nobody_else_waiting() {
                     scope.spawn(move || held.owner(&fleet.nodes[number % 3]).ask(&held.write(&path, number, None)))
                 })
                 .collect();
-            crew.wait_for(&[0, 1, 2], 10);
+            // If each of these waited for the row, it would take longer than is waited here.
+            crew.wait_for(&[0, 1, 2], 25);
             holder.release();
             waiting.into_iter().map(|asked| asked.join().unwrap()).collect::<Vec<Outcome>>()
         })
