@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bailiwick_client::{Call, Client, ClientError, Options, Reply};
 use bailiwick_types::api::Page;
-use bailiwick_types::{ErrorClass, Secret};
+use bailiwick_types::{Code, ErrorClass, Secret};
 use serde::de::DeserializeOwned;
 
 /// What came of a request.
@@ -16,20 +16,34 @@ pub(crate) enum Outcome {
     Refused(String),
     /// The server says that it did nothing, and to try again.
     Busy(String),
-    /// Nobody knows: no answer, or none that a server gives.
+    /// Whether it was carried out is not known: the database did not answer in time, or the server did not.
     Lost(String),
+    /// Nobody listens there, so nothing was sent.
+    Unreachable,
 }
 
 impl Outcome {
     pub(crate) fn of<A>(asked: Result<Reply<A>, ClientError>) -> Self {
         match asked {
             Ok(reply) => Self::Done(reply.request_id().expect("every answer names its request").to_owned()),
+            Err(ClientError::Unreachable { .. }) => Self::Unreachable,
+            // The one refusal after which something may have happened all the same: see `docs/operating/nodes.md`.
+            Err(error) if error.code() == Some(Code::StorageUnavailable) => Self::Lost(told(&error)),
             Err(error @ ClientError::Problem { .. }) => match error.class() {
                 ErrorClass::Unauthenticated | ErrorClass::Denied | ErrorClass::Sealed => Self::Refused(told(&error)),
                 ErrorClass::Busy | ErrorClass::Stale => Self::Busy(told(&error)),
                 class => Self::Lost(format!("{class:?}: {}", told(&error))),
             },
             Err(error) => Self::Lost(error.to_string()),
+        }
+    }
+
+    /// Whether asking again may help.
+    pub(crate) fn is_temporary(&self) -> bool {
+        match self {
+            Self::Busy(_) | Self::Unreachable => true,
+            Self::Lost(why) => why.starts_with("503 "),
+            Self::Done(_) | Self::Refused(_) => false,
         }
     }
 

@@ -8,14 +8,15 @@ use bailiwick_pgkit::{Cluster, Database, folder};
 use bailiwick_types::api::platform::{CreateTenant, Initialize};
 
 use super::caller::Caller;
-use super::node::{BINARY, Node, Settings};
+use super::node::{BINARY, Node, Settings, name_store};
 use super::tenant::Tenant;
 
 /// A database with the product's tables.
 pub(crate) fn migrated(cluster: &Cluster) -> Database {
     let database = cluster.database("bailiwick").unwrap();
     let mut migrate = Command::new(BINARY);
-    migrate.args(["store", "migrate", "--store", &database.owner_url, "--server-role", &database.server]);
+    migrate.args(["store", "migrate", "--server-role", &database.server]);
+    name_store(&mut migrate, &folder("migrate").unwrap(), &database.owner_url);
     let ran = migrate.env_clear().output().unwrap();
     let said = String::from_utf8_lossy(&ran.stderr).into_owned() + &String::from_utf8_lossy(&ran.stdout);
     assert!(ran.status.success(), "{said}");

@@ -1,5 +1,6 @@
 //! One `bailiwick serve` as a process.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -54,7 +55,8 @@ impl Node {
         let file = folder.join(format!("{name}.toml"));
         std::fs::write(&file, config).unwrap();
         let mut command = Command::new(BINARY);
-        command.arg("serve").arg("--config").arg(&file).arg("--store").arg(&settings.store);
+        command.arg("serve").arg("--config").arg(&file);
+        name_store(&mut command, folder, &settings.store);
         command.current_dir(folder).env_clear();
         if settings.skew != 0 {
             command.env("LD_PRELOAD", Program::Faketime.locate().unwrap());
@@ -116,6 +118,16 @@ impl Node {
     pub(crate) fn log(&self) -> String {
         self.process.as_ref().map(Process::log).unwrap_or_default()
     }
+}
+
+/// Names a store on a command line: its password in a file, where a person would put it.
+pub(crate) fn name_store(command: &mut Command, folder: &Path, url: &str) {
+    let (role, rest) = url.strip_prefix("postgres://").and_then(|rest| rest.split_once(':')).unwrap();
+    let (password, place) = rest.split_once('@').unwrap();
+    let file = folder.join(format!("{role}.password"));
+    std::fs::write(&file, password).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    command.arg("--store").arg(format!("postgres://{role}@{place}")).arg("--store-password-file").arg(file);
 }
 
 impl Drop for Node {

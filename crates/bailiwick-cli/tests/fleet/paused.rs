@@ -47,7 +47,7 @@ fn a_node_that_slept_through_a_revocation_allows_nothing_that_it_took_away() {
     let tenant = fleet.tenant("acme");
     let mut subject = tenant.subject(&fleet.nodes[0], "reader");
     let mut races = Vec::new();
-    for _ in 0..rounds(40) {
+    for _ in 0..rounds(16) {
         let by = dice.below(SLEEPER);
         let owner = tenant.owner(&fleet.nodes[by]);
         let Subject { account, key, credential } = &subject;
@@ -62,7 +62,7 @@ fn a_node_that_slept_through_a_revocation_allows_nothing_that_it_took_away() {
             loop {
                 match owner.ask(&revoke) {
                     Outcome::Done(request) => return request,
-                    Outcome::Busy(_) if Instant::now() < until => {}
+                    other if other.is_temporary() && Instant::now() < until => {}
                     other => panic!("{what}: it is not acknowledged: {other:?}"),
                 }
             }
@@ -103,7 +103,7 @@ fn clocks_that_disagree_by_minutes_revive_nothing() {
     let store = database.server_url;
     let fleet = Fleet::start_with([0, 420, -300].map(|skew| Settings { store: store.clone(), skew }));
     let tenants = ["acme", "globex"].map(|slug| fleet.tenant(slug));
-    let races = revoke_keys(&fleet, &tenants, &mut dice, rounds(100), 4);
+    let races = revoke_keys(&fleet, &tenants, &mut dice, rounds(60), 4);
     check_records(&fleet, &tenants, &races);
     // They do disagree: each node writes its own time into the ledger.
     let record = Record::of(&fleet, &tenants[0], &fleet.nodes[1]);
