@@ -32,7 +32,7 @@ impl HaProxy {
         let (folder, port) = (home::folder("haproxy")?, ports::free_port()?);
         let mut config = format!(
             "global\n  maxconn 2000\ndefaults\n  mode tcp\n  timeout connect 5s\n  timeout client 60s\n  timeout server \
-             60s\n  retries 3\n  option redispatch 1\nfrontend clients\n  bind 127.0.0.1:{port}\n  default_backend nodes\n\
+             60s\n  timeout check 10s\n  retries 3\n  option redispatch 1\nfrontend clients\n  bind 127.0.0.1:{port}\n  default_backend nodes\n\
              backend nodes\n  balance roundrobin\n  option httpchk GET /readyz\n  default-server check inter 50ms fall 1 \
              rise 1\n"
         );

@@ -18,7 +18,8 @@ pub enum Program {
     PgBouncer,
     /// The load balancer.
     HaProxy,
-    /// Runs a program with another clock.
+    /// The library that gives a program another clock. It is loaded as it is: the command of that name would stand
+    /// between a test and the process that it wants to stop.
     Faketime,
 }
 
@@ -39,11 +40,11 @@ impl Program {
             Self::Postgres => postgres_bin().map(|bin| bin.join("postgres")),
             Self::PgBouncer => in_path("pgbouncer"),
             Self::HaProxy => in_path("haproxy"),
-            Self::Faketime => in_path("faketime"),
+            Self::Faketime => faketime_library(),
         }
     }
 
-    /// The program, or how to install it.
+    /// Where the program is, or how to install it.
     ///
     /// # Errors
     /// When it is not installed.
@@ -88,6 +89,12 @@ fn postgres_bin() -> Option<PathBuf> {
     let debian = numbered.map(|(version, path)| (version, path.join("bin"))).filter(|(_, bin)| has_server(bin));
     let newest = debian.max_by_key(|(version, _)| *version).map(|(_, bin)| bin);
     newest.or_else(|| in_path("postgres").and_then(|file| file.parent().map(Path::to_path_buf)))
+}
+
+/// Below the machine's multiarch folder.
+fn faketime_library() -> Option<PathBuf> {
+    let folders = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten().map(|entry| entry.path());
+    folders.map(|folder| folder.join("faketime/libfaketimeMT.so.1")).find(|file| file.is_file())
 }
 
 fn has_server(bin: &Path) -> bool {

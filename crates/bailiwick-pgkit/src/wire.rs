@@ -1,11 +1,13 @@
 //! The network between a client and a server, as bad as a test wants it.
 //!
 //! A proxy of bytes. It understands nothing of PostgreSQL's protocol but how a commit looks from both sides: the client
-//! writes the word in some message, and the server answers with the tag `COMMIT`.
+//! writes the word in some message, and the server answers with the tag `COMMIT`. Which transactions are worth breaking is
+//! told by what their `BEGIN` says.
 
 use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,17 +17,21 @@ use crate::process::PATIENCE;
 
 /// How much is passed on at once.
 const CHUNK: usize = 16 * 1024;
-const COMMIT: &[u8] = b"COMMIT";
+/// The end of a text that ends a transaction; `READ COMMITTED` does not.
+const COMMIT: &[u8] = b"COMMIT\0";
 /// A `CommandComplete` message up to its tag's end: type, length and tag.
 const COMMITTED: &[u8] = b"C\0\0\0\x0bCOMMIT\0";
+/// The longest beginning of a word that is remembered from one chunk to the next.
+const LONGEST: usize = 128;
 
 /// Where the wire breaks by itself, once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trap {
-    /// When the client says `COMMIT`; the server does not hear it, and rolls back.
-    BeforeCommit,
-    /// When the server says that it committed; the client does not hear it.
-    AfterCommit,
+    /// When the client says `COMMIT`; the server does not hear it, and rolls back. On connections whose client has said
+    /// these words before, such as those that only a transaction that writes begins with.
+    BeforeCommit(&'static str),
+    /// When the server says that it committed; the client does not hear it. On the same connections.
+    AfterCommit(&'static str),
     /// After this many more bytes from client to server.
     ClientBytes(usize),
     /// After this many more bytes from server to client.
@@ -52,6 +58,7 @@ struct State {
     delay: Duration,
     trap: Option<Trap>,
     sprung: usize,
+    connections: usize,
     next: u64,
     open: HashMap<u64, [TcpStream; 2]>,
 }
@@ -124,6 +131,12 @@ impl Wire {
         self.shared.lock().trap = Some(trap);
     }
 
+    /// How many times somebody has connected, the refused included.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.shared.lock().connections
+    }
+
     /// How many traps have sprung.
     #[must_use]
     pub fn sprung(&self) -> usize {
@@ -178,23 +191,27 @@ impl Shared {
     }
 
     fn connect(self: &Arc<Self>, client: TcpStream) -> std::io::Result<()> {
-        if self.lock().refuses {
+        let mut state = self.lock();
+        state.connections += 1;
+        if state.refuses {
             return Ok(());
         }
+        drop(state);
         let server = TcpStream::connect((Ipv4Addr::LOCALHOST, self.target))?;
         client.set_nodelay(true)?;
         server.set_nodelay(true)?;
         let ends = [client.try_clone()?, server.try_clone()?];
         let both = [(From::Client, client.try_clone()?, server.try_clone()?), (From::Server, server, client)];
+        let marked = Arc::new(AtomicBool::new(false));
         let mut state = self.lock();
         let id = state.next;
         state.next += 1;
         state.open.insert(id, ends);
         drop(state);
         for (from, source, sink) in both {
-            let shared = Arc::clone(self);
+            let (shared, marked) = (Arc::clone(self), Arc::clone(&marked));
             std::thread::spawn(move || {
-                let _ = shared.pump(from, source, sink);
+                let _ = shared.pump(from, source, sink, &marked);
                 // Whichever end is closed first closes the other.
                 if let Some([client, server]) = shared.lock().open.remove(&id) {
                     let _ = client.shutdown(Shutdown::Both);
@@ -205,7 +222,7 @@ impl Shared {
         Ok(())
     }
 
-    fn pump(&self, from: From, mut source: TcpStream, mut sink: TcpStream) -> std::io::Result<()> {
+    fn pump(&self, from: From, mut source: TcpStream, mut sink: TcpStream, marked: &AtomicBool) -> std::io::Result<()> {
         let mut chunk = vec![0; CHUNK];
         // What may be the beginning of what a trap waits for, and was passed on.
         let mut before: Vec<u8> = Vec::new();
@@ -221,7 +238,7 @@ impl Shared {
             while state.holds {
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
-            if let Some(passes) = state.springs(from, &before, bytes) {
+            if let Some(passes) = state.springs(from, &before, bytes, marked) {
                 state.sprung += 1;
                 state.trap = None;
                 drop(state);
@@ -235,18 +252,25 @@ impl Shared {
             drop(state);
             sink.write_all(bytes)?;
             before.extend_from_slice(bytes);
-            before.drain(..before.len().saturating_sub(COMMITTED.len() - 1));
+            before.drain(..before.len().saturating_sub(LONGEST));
         }
     }
 }
 
 impl State {
     /// Whether the trap springs at these bytes, and how many of them still pass.
-    fn springs(&mut self, from: From, before: &[u8], bytes: &[u8]) -> Option<usize> {
+    fn springs(&mut self, from: From, before: &[u8], bytes: &[u8], marked: &AtomicBool) -> Option<usize> {
+        let trap = self.trap?;
+        if let (Trap::BeforeCommit(words) | Trap::AfterCommit(words), From::Client) = (trap, from)
+            && find(before, bytes, words.as_bytes()).is_some()
+        {
+            marked.store(true, Ordering::SeqCst);
+        }
+        let is_marked = marked.load(Ordering::SeqCst);
         let count = |left: usize| if bytes.len() >= left { Ok(left) } else { Err(left - bytes.len()) };
-        let (found, rest) = match (self.trap?, from) {
-            (Trap::BeforeCommit, From::Client) => (find(before, bytes, COMMIT), None),
-            (Trap::AfterCommit, From::Server) => (find(before, bytes, COMMITTED), None),
+        let (found, rest) = match (trap, from) {
+            (Trap::BeforeCommit(_), From::Client) if is_marked => (find(before, bytes, COMMIT), None),
+            (Trap::AfterCommit(_), From::Server) if is_marked => (find(before, bytes, COMMITTED), None),
             (Trap::ClientBytes(left), From::Client) => (count(left).ok(), count(left).err().map(Trap::ClientBytes)),
             (Trap::ServerBytes(left), From::Server) => (count(left).ok(), count(left).err().map(Trap::ServerBytes)),
             _ => return None,

@@ -132,12 +132,15 @@ fn a_commit_is_cut_off_before_and_after() {
     assert!(succeeds(&cluster, &wired.server_url, insert));
     assert_eq!(count(), "1");
 
-    wire.set(Trap::BeforeCommit);
+    // Other transactions are left in peace.
+    wire.set(Trap::BeforeCommit("INSERT"));
+    assert!(succeeds(&cluster, &wired.server_url, "BEGIN; SELECT 1; COMMIT"));
     assert!(!succeeds(&cluster, &wired.server_url, insert));
     wire.wait_until_sprung(1).unwrap();
     assert_eq!(count(), "1");
 
-    wire.set(Trap::AfterCommit);
+    wire.set(Trap::AfterCommit("INSERT"));
+    assert!(succeeds(&cluster, &wired.server_url, "BEGIN; SELECT 1; COMMIT"));
     assert!(!succeeds(&cluster, &wired.server_url, insert));
     wire.wait_until_sprung(2).unwrap();
     assert_eq!(count(), "2");
