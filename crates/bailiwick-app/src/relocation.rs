@@ -114,10 +114,10 @@ pub async fn accept(store: &dyn Store, keep: &Keep) -> Result<Accepted, AppError
             writes.push(removal(Space::Credential, key, version));
         }
     }
-    if let Keep::Only(ids) = keep {
-        if let Some(unknown) = ids.difference(&kept).next() {
-            return Err(AppError::invalid(format!("the backup has no operator's credential `{unknown}`")));
-        }
+    if let Keep::Only(ids) = keep
+        && let Some(unknown) = ids.difference(&kept).next()
+    {
+        return Err(AppError::invalid(format!("the backup has no operator's credential `{unknown}`")));
     }
     if kept.is_empty() {
         return Err(AppError::invalid("with no credential kept, no operator could get in"));

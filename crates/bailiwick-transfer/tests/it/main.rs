@@ -1,5 +1,5 @@
 //! Moves between real stores: what arrives, what is refused, and what an interruption leaves.
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod backups;
 mod copies;
