@@ -257,6 +257,7 @@ fn every_command_is_run() {
         include_str!("answers.rs"),
         include_str!("bundle.rs"),
         include_str!("credentials.rs"),
+        include_str!("database.rs"),
         include_str!("failures.rs"),
         include_str!("isolation.rs"),
         include_str!("ledger.rs"),
