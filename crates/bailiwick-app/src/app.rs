@@ -28,9 +28,12 @@ use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 
 use crate::error::{AppError, Retry};
+use crate::fleet::{Following, RootSource};
 use crate::gate::{Gates, Pass};
 use crate::installation::UnsealProgress;
 use crate::isolation::IsolationBoard;
+use crate::metrics::Counted;
+use crate::probing::Probing;
 use crate::prove::{NoProver, Prover};
 use crate::records::{Stored, TenantMeta};
 use crate::request::{Door, RequestMeta};
@@ -51,6 +54,8 @@ pub struct AppConfig {
     /// After how many of its ledger's entries a plane gets new data keys. Every seal is of an entry or of one of the few
     /// records that are written with it, so this keeps one key well below [`SEALS_PER_KEY_MAX`].
     pub rotate_data_every: u64,
+    /// How many entries back in its ledger a tenant is known as it was, at least. What was before is forgotten in time.
+    pub past_entries: u64,
     /// Who proves changes of policies.
     pub prover: Arc<dyn Prover>,
     /// Whether a change that is not proved is refused.
@@ -58,7 +63,14 @@ pub struct AppConfig {
     /// SHA-256, in hexadecimal, of the program that this process runs, if that can be known. Asked once, and only when
     /// somebody wants an attestation; may read a file.
     pub build: fn() -> Option<String>,
+    /// Where this node finds the root key without a person; absent: somebody unseals it.
+    pub root_source: Option<RootSource>,
+    /// What this node is called, where people must tell nodes apart.
+    pub node: String,
 }
+
+/// How far back a tenant is known unless the configuration says otherwise.
+const PAST_ENTRIES: u64 = 1_000_000;
 
 impl Default for AppConfig {
     fn default() -> Self {
@@ -68,14 +80,17 @@ impl Default for AppConfig {
             limits: Limits::default(),
             tenants_cached_max: 20_000,
             rotate_data_every: SEALS_PER_KEY_MAX >> 4,
+            past_entries: PAST_ENTRIES,
             prover: Arc::new(NoProver),
             require_proof: false,
             build: || None,
+            root_source: None,
+            node: "node".to_owned(),
         }
     }
 }
 
-/// The application: one per server. Two can live in one process.
+/// The application: one per node. Two can live in one process, and share a store.
 pub struct App {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -83,6 +98,9 @@ pub struct App {
     pub(crate) config: AppConfig,
     pub(crate) unsealed: ArcSwapOption<Unsealed>,
     pub(crate) unsealing: Mutex<UnsealProgress>,
+    pub(crate) following: Following,
+    pub(crate) probing: Probing,
+    pub(crate) counts: Counted,
     pub(crate) hashing: tokio::sync::Semaphore,
     compiling: tokio::sync::Semaphore,
     pub(crate) started: Timestamp,
@@ -102,6 +120,10 @@ pub(crate) struct Unsealed {
     /// The root key before this one, while keyrings are being rewrapped.
     pub(crate) previous: Option<(u32, RootKey)>,
     pub(crate) signer: LedgerSigner,
+    /// How often the installation had been sealed when this node was unsealed.
+    pub(crate) seals: u64,
+    /// Since when this is in memory.
+    pub(crate) since: Timestamp,
 }
 
 impl Unsealed {
@@ -112,12 +134,16 @@ impl Unsealed {
         }
         match &self.previous {
             Some((version, root)) if *version == record.root_version() => Ok(root),
+            // Another node has replaced the root key. Admission finds out what that means here.
+            _ if record.root_version() > self.record.root_version() => {
+                Err(bailiwick_store::CommitError::Stale { tenant: TenantId::PLATFORM }.into())
+            }
             _ => Err(AppError::internal("a keyring is wrapped under an unknown root key")),
         }
     }
 
     /// Whether it has the root key that a keyring is wrapped under.
-    fn has_root_of(&self, record: &KeyringRecord) -> bool {
+    pub(crate) fn has_root_of(&self, record: &KeyringRecord) -> bool {
         let version = record.root_version();
         version == self.record.root_version()
             || self.previous.as_ref().is_some_and(|(previous, _)| *previous == version)
@@ -171,6 +197,7 @@ impl App {
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, random: Arc<dyn Random>, config: AppConfig) -> Arc<Self> {
         let cached = config.tenants_cached_max;
         let started = clock.now();
+        let probing = Probing::new(random.as_ref());
         Arc::new(Self {
             store,
             clock,
@@ -178,6 +205,9 @@ impl App {
             config,
             unsealed: ArcSwapOption::empty(),
             unsealing: Mutex::new(UnsealProgress::default()),
+            following: Following::default(),
+            probing,
+            counts: Counted::default(),
             hashing: tokio::sync::Semaphore::new(1),
             compiling: tokio::sync::Semaphore::new(COMPILING_MAX),
             started,
@@ -227,7 +257,18 @@ impl App {
                 admitted => admitted?,
             };
             // First of all, so that nobody can fill ledgers with refusals faster than with anything else.
-            self.pass_gate(&mut pass, &admitted, meta, action).await?;
+            let tenant = admitted.snapshot.tenant;
+            if pass.is_none() {
+                self.counts.count(tenant, |counts| counts.requests += 1);
+            }
+            match self.pass_gate(&mut pass, &admitted, meta, action).await {
+                Err(error) if self.should_retry(&error) => continue,
+                Err(error) => {
+                    self.counts.count(tenant, |counts| counts.refusals += 1);
+                    return Err(error);
+                }
+                Ok(()) => {}
+            }
             if admitted.snapshot.tenant.is_platform() {
                 match self.refuse_operator(meta, action, admitted).await {
                     Err(error) if self.should_retry(&error) => continue,
@@ -248,8 +289,13 @@ impl App {
             };
             let outcome = tx.or_remembered(outcome).await;
             match self.conclude(&mut tx, outcome).await {
-                Err(error) if self.should_retry(&error) => {}
-                concluded => return concluded.map(|answer| answer.staying(pass)),
+                Err(error) if self.should_retry(&error) => self.counts.retried(tenant, &error),
+                concluded => {
+                    if concluded.is_err() {
+                        self.counts.count(tenant, |counts| counts.refusals += 1);
+                    }
+                    return concluded.map(|answer| answer.staying(pass));
+                }
             }
         }
         Err(AppError::new(Code::Contention))
@@ -274,7 +320,18 @@ impl App {
                 admitted => admitted?,
             };
             // First of all, so that nobody can fill ledgers with refusals faster than with anything else.
-            self.pass_gate(&mut pass, &admitted, meta, action).await?;
+            let tenant = admitted.snapshot.tenant;
+            if pass.is_none() {
+                self.counts.count(tenant, |counts| counts.requests += 1);
+            }
+            match self.pass_gate(&mut pass, &admitted, meta, action).await {
+                Err(error) if self.should_retry(&error) => continue,
+                Err(error) => {
+                    self.counts.count(tenant, |counts| counts.refusals += 1);
+                    return Err(error);
+                }
+                Ok(()) => {}
+            }
             if !admitted.snapshot.tenant.is_platform() {
                 match self.refuse_tenant(meta, action, admitted).await {
                     Err(error) if self.should_retry(&error) => continue,
@@ -300,8 +357,13 @@ impl App {
             };
             let outcome = tx.or_remembered(outcome).await;
             match self.conclude(&mut tx, outcome).await {
-                Err(error) if self.should_retry(&error) => {}
-                concluded => return concluded.map(|answer| answer.staying(pass)),
+                Err(error) if self.should_retry(&error) => self.counts.retried(tenant, &error),
+                concluded => {
+                    if concluded.is_err() {
+                        self.counts.count(tenant, |counts| counts.refusals += 1);
+                    }
+                    return concluded.map(|answer| answer.staying(pass));
+                }
             }
         }
         Err(AppError::new(Code::Contention))

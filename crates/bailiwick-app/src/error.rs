@@ -58,6 +58,12 @@ impl AppError {
         Self::new(Code::Internal)
     }
 
+    /// Something is sealed under a key that is not known here. Our fault only if nobody has rotated keys meanwhile.
+    pub(crate) fn behind(version: u32) -> Self {
+        tracing::warn!(version, "sealed under a key version that is not known here (yet)");
+        Self::new(Code::Internal)
+    }
+
     /// A limit that would be exceeded.
     pub fn limit(limit: Limit, max: u64) -> Self {
         Self::with_detail(Code::LimitExceeded, format!("{limit} is limited to {max} {}", limit.unit()))

@@ -22,7 +22,7 @@ use bailiwick_types::api::platform::{
 use bailiwick_types::api::tenant::Reason;
 use bailiwick_types::{ActionType, Code, InstallationId, OperatorId, RequestId, Secret, TenantId};
 
-use crate::app::{App, PlatformUseCase, Unsealed};
+use crate::app::{App, PlatformUseCase};
 use crate::credentials::OwnCredential;
 use crate::error::AppError;
 use crate::operators::OPERATOR_ADMIN;
@@ -125,7 +125,7 @@ impl App {
         let record = InstallationRecord::create(installation, new.provider, &new.root, now, random)?;
         let created = self.create_platform(&new.root, &record).await?;
         if matches!(record.provider(), Provider::File) {
-            self.install(new.root, record).await?;
+            self.install(new.root).await?;
         }
         let shares = new.shares.iter().map(|share| share.expose().clone()).collect();
         Ok(Initialized { shares, operator: created })
@@ -147,6 +147,7 @@ impl App {
             meta: Vec::new(),
             meta_version: 0,
             revision: 0,
+            wake: None,
         };
         let snapshot = Snapshot::new(&header, &meta, Some(Arc::new(keyring)), installation, 0);
         let operator = OperatorRecord {
@@ -284,7 +285,7 @@ impl App {
             }
         };
         record.verify(&root).map_err(invalid)?;
-        self.install(root, record).await?;
+        self.install(root).await?;
         self.seal_status().await
     }
 
@@ -316,24 +317,19 @@ impl App {
         let record = self.installation_record().await?;
         let root = RootKey::read_file(path).map_err(|error| AppError::invalid(error.to_string()))?;
         record.verify(&root).map_err(|error| AppError::invalid(error.to_string()))?;
-        self.install(root, record).await
+        self.install(root).await
     }
 
     /// Puts the root key in memory, and finishes a rotation that was cut off.
-    async fn install(&self, root: RootKey, record: InstallationRecord) -> Result<(), AppError> {
-        let previous = record.previous_root(&root)?;
-        let is_rotating = previous.is_some();
-        let signer = installation_signer(&root, &record)?;
-        self.forget_all();
-        self.unsealed.store(Some(Arc::new(Unsealed { record, root: Arc::new(root), previous, signer })));
-        if is_rotating {
+    async fn install(&self, root: RootKey) -> Result<(), AppError> {
+        if self.put_root(root).await?.previous.is_some() {
             self.finish_rotation().await?;
         }
         Ok(())
     }
 
     /// Rewraps what is still under the previous root key, and forgets that key. Can be cut off and begun again.
-    async fn finish_rotation(&self) -> Result<(), AppError> {
+    pub(crate) async fn finish_rotation(&self) -> Result<(), AppError> {
         let unsealed = self.unsealed()?;
         let mut tenants = vec![TenantId::PLATFORM];
         let mut after: Option<String> = None;
@@ -341,7 +337,8 @@ impl App {
             for tenant in &tenants {
                 self.change_meta(*tenant, |meta| {
                     let Some(keyring) = &meta.keyring else { return Ok(false) };
-                    if keyring.root_version() == unsealed.record.root_version() {
+                    // Another node may have finished, and even have begun the next rotation.
+                    if keyring.root_version() >= unsealed.record.root_version() {
                         return Ok(false);
                     }
                     let (old, version) = (unsealed.root_of(keyring)?, unsealed.record.root_version());
@@ -357,19 +354,21 @@ impl App {
         }
         let finished = unsealed.record.finish_rotation(&unsealed.root, self.random.as_ref())?;
         self.change_meta(TenantId::PLATFORM, |meta| {
-            meta.installation = Some(finished.clone());
-            Ok(true)
+            // Of two nodes that finish, the later must not put back what has gone on meanwhile.
+            let is_unfinished = meta.installation.as_ref().is_some_and(|stored| {
+                stored.root_version() == finished.root_version() && stored.previous_root_version().is_some()
+            });
+            if is_unfinished {
+                meta.installation = Some(finished.clone());
+            }
+            Ok(is_unfinished)
         })
         .await?;
-        // The old root key leaves memory with the last request that has it in hand.
-        let signer = installation_signer(&unsealed.root, &finished)?;
-        let alone = Unsealed { record: finished, root: Arc::clone(&unsealed.root), previous: None, signer };
-        self.unsealed.compare_and_swap(&Some(unsealed), Some(Arc::new(alone)));
-        Ok(())
+        self.forget_previous(unsealed, finished)
     }
 
     /// Changes what stands in a tenant's header, where that changes nothing for the tenant itself.
-    async fn change_meta(
+    pub(crate) async fn change_meta(
         &self,
         tenant: TenantId,
         change: impl Fn(&mut TenantMeta) -> Result<bool, AppError>,
@@ -395,16 +394,15 @@ impl App {
         }
     }
 
-    /// Forgets the root key and everything that it opened.
+    /// Forgets the root key and everything that it opened, on this node alone.
     pub fn seal(&self) {
-        self.unsealed.store(None);
+        self.seal_on_purpose();
         self.unsealing.lock().shares.clear();
-        self.forget_all();
     }
 }
 
 /// What signs for the installation. Its name is the installation's id.
-fn installation_signer(root: &RootKey, record: &InstallationRecord) -> Result<LedgerSigner, AppError> {
+pub(crate) fn installation_signer(root: &RootKey, record: &InstallationRecord) -> Result<LedgerSigner, AppError> {
     Ok(root.installation_signer(record.installation(), &record.installation().to_string())?)
 }
 
@@ -445,13 +443,14 @@ impl PlatformUseCase for RotateRoot {
             passphrase: input.passphrase.as_deref(),
         };
         let new = app.new_root(&request, self.key_file.as_deref())?;
+        // Until the new root key is in memory, whoever finds that the installation has it waits here.
+        let turn = app.following.turning.lock().await;
         // The stored record: the one in memory may be older.
         let header = app.store.header(TenantId::PLATFORM).await?.ok_or_else(AppError::not_found)?;
         let mut meta = TenantMeta::from_bytes(&header.meta)?;
         let record = meta.installation.as_ref().ok_or_else(|| AppError::new(Code::NotInitialized))?;
         if record.root_version() != unsealed.record.root_version() {
-            // Another rotation was committed just now: what is in memory will follow in a moment.
-            tokio::task::yield_now().await;
+            // Another rotation was committed just now: admission finds out what that means here.
             return Err(CommitError::Stale { tenant: TenantId::PLATFORM }.into());
         }
         let rotating = record.rotate(&unsealed.root, &new.root, new.provider, app.random.as_ref()).map_err(
@@ -472,18 +471,35 @@ impl PlatformUseCase for RotateRoot {
         // With this epoch no tenant can be made under the old root key any more.
         tx.bump_epoch();
         let tenants = app.store.totals().await?.by_state.iter().map(|(_, count)| count).sum();
-        let answer = tx.commit(permit, RotatedRootKey { version, tenants, installation_key, shares }).await?;
+        let seals = meta.seals;
+        let committed = tx.commit(permit, RotatedRootKey { version, tenants, installation_key, shares }).await;
+        let answer = match committed {
+            Ok(answer) => answer,
+            Err(error) => {
+                if error.code() == Code::StorageUnavailable {
+                    // Perhaps it was applied. Then this is the only place where the new root key is.
+                    *app.following.made.lock() = Some((version, new.root));
+                }
+                return Err(error);
+            }
+        };
         // From here on the new root key opens the installation, and its record keeps the old one sealed under it until
-        // every keyring is rewrapped: what is cut off now is finished by the next unsealing. The answer must go out
+        // every keyring is rewrapped: what is cut off now is finished by this node or another. The answer must go out
         // whatever happens, since it alone holds the shares.
-        if let Err(error) = app.install(new.root, rotating).await {
-            tracing::error!(%error, "the rewrapping of tenant keys was cut off; the next unsealing finishes it");
+        let installed = app.put_unsealed(new.root, rotating, seals);
+        drop(turn);
+        let finished = match installed {
+            Ok(_) => app.finish_rotation().await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = finished {
+            tracing::error!(%error, "the rewrapping of tenant keys was cut off; it will be finished later");
         }
         Ok(answer)
     }
 }
 
-/// Seals the installation.
+/// Seals the installation: every node, from the acknowledgement on. Each is unsealed by itself.
 pub struct SealInstallation {
     /// Why.
     pub input: Reason,
@@ -498,16 +514,22 @@ impl PlatformUseCase for SealInstallation {
             validate::description(reason)?;
             tx.note("reason", reason.as_str());
         }
-        // Two things end what is in flight. What was admitted carries the platform's epoch, and commits no more once this
-        // has. And nothing is admitted from here on: sealed only after the commit, a request could be admitted under the
-        // new epoch in between, and complete after the seal was acknowledged.
+        // Two things end what is in flight. What was admitted, here or on another node, carries the platform's epoch, and
+        // commits no more once this has: whoever reads the new epoch reads the count of sealings with it. And nothing is
+        // admitted here from now on: sealed only after the commit, a request could be admitted under the new epoch in
+        // between, and complete after the seal was acknowledged.
         let (app, unsealed) = (tx.app, tx.app.unsealed()?);
+        let header = app.store.header(TenantId::PLATFORM).await?.ok_or_else(AppError::not_found)?;
+        let mut meta = TenantMeta::from_bytes(&header.meta)?;
+        meta.seals = meta.seals.saturating_add(1);
+        let bytes = meta.to_bytes()?;
+        tx.change_header(|change| change.meta = Some((header.meta_version, bytes)));
         tx.bump_epoch();
         app.seal();
         let sealed = tx.commit(permit, Done {}).await;
         if sealed.is_err() {
-            // Nothing was sealed, so everything is as before; unless somebody else has put a root key there meanwhile.
-            app.unsealed.compare_and_swap(&None::<Arc<Unsealed>>, Some(unsealed));
+            // Nothing was sealed, so everything is as before. If it was sealed all the same, the count says so.
+            app.unseal_again(unsealed);
         }
         sealed
     }

@@ -1,6 +1,7 @@
 //! What continuous verification found: a board that the prober writes to and that everybody else reads.
 //!
-//! The board is of one process. What lasts is in the platform's ledger: one entry for each round, one for each finding.
+//! The board is of one node. The node that probes tells the others how it stands, through the platform's header (see
+//! `probing`). What lasts is in the platform's ledger: one entry for each round, one for each finding.
 
 use std::time::Duration;
 
@@ -101,6 +102,25 @@ impl IsolationBoard {
         status.reason = Some(why);
     }
 
+    /// Another node probes, or did last: what it says that it has found.
+    pub(crate) fn elsewhere(&self, node: &str, state: IsolationState, last: Option<ProbeRound>) {
+        let mut status = self.status.lock();
+        status.state = state;
+        status.last = last;
+        status.reason = Some(format!("the node `{node}` probes; what it finds is in the platform's ledger"));
+    }
+
+    /// What the other nodes are told.
+    pub(crate) fn summary(&self) -> (IsolationState, Option<ProbeRound>) {
+        let status = self.status.lock();
+        (status.state, status.last.clone())
+    }
+
+    /// Somebody wants a whole round at once.
+    pub(crate) fn hurry(&self) {
+        self.hurry.notify_one();
+    }
+
     /// Resolves when somebody wants a whole round at once.
     pub async fn hurried(&self) {
         self.hurry.notified().await;
@@ -183,7 +203,7 @@ impl PlatformUseCase for Probe {
         let permit = tx.authorize::<act::IsolationProbe>(&platform()).await?;
         let board = &tx.app.isolation;
         let answer = tx.commit(permit, board.status()).await?;
-        board.hurry.notify_one();
+        board.hurry();
         Ok(answer)
     }
 }

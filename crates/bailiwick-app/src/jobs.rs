@@ -7,7 +7,12 @@
 //! Crash argument for shredding: its three steps are (1) the keys leave the header, (2) the certificate enters it,
 //! (3) the records are erased and the wake-up ends. The wake-up stays until the last, so whichever step was cut off is
 //! found again; each step looks at what is there before it acts.
+//!
+//! Several nodes do this at once, on the same tenants. Each change is made under the epoch and the version of the header
+//! that it was decided from, so of two that do the same one is refused, which is no error: it is done, or will be found
+//! again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_ledger::certificate::{DeletionCertificate, DestroyedKey};
@@ -22,6 +27,7 @@ use data_encoding::HEXLOWER;
 use crate::app::App;
 use crate::error::AppError;
 use crate::records::{IdempotencyRecord, TenantMeta};
+use crate::snapshot::Snapshot;
 use crate::state::{Phase, TenantState};
 use crate::tx::seal_entry;
 
@@ -54,10 +60,17 @@ impl App {
         if !self.is_unsealed() {
             return Ok(0);
         }
-        let due = self.store.due(now, 256).await?;
+        let mut due = self.store.due(now, 256).await?;
+        // Nodes that all begin with the same tenant would all do the same.
+        let first = self.probing.place().checked_rem(due.len()).unwrap_or_default();
+        due.rotate_left(first);
         for (_, tenant) in &due {
-            if let Err(error) = self.run_jobs_of(*tenant, now).await {
-                tracing::warn!(%tenant, %error, "background work failed; it will be tried again");
+            match self.run_jobs_of(*tenant, now).await {
+                Err(error) if self.should_retry(&error) => {
+                    tracing::debug!(%tenant, "another node was faster, or state moved on; it will be looked at again");
+                }
+                Err(error) => tracing::warn!(%tenant, %error, "background work failed; it will be tried again"),
+                Ok(()) => {}
             }
         }
         Ok(due.len())
@@ -67,6 +80,11 @@ impl App {
         let Some(header) = self.store.header(tenant).await? else { return Ok(()) };
         let meta = TenantMeta::from_bytes(&header.meta)?;
         let state = TenantState::from_number(header.state);
+        // What this version does not know (a plane that is being moved here) it has nothing to do with.
+        if state.number() != header.state {
+            return Ok(());
+        }
+        self.forget_past(tenant, header.ledger.size()).await?;
         let is_due = meta.shred_at.is_some_and(|moment| moment <= now);
         let kind = match state.phase {
             Phase::Deleted => JobKind::ShredTenant,
@@ -80,8 +98,18 @@ impl App {
         match scope.kind {
             JobKind::ShredTenant => self.shred(&scope).await,
             JobKind::RotateDataKeys => self.rotate_data_keys(&scope, &header, meta).await,
-            JobKind::ForgetAnswers => self.forget_answers(&scope, &meta, now).await,
+            JobKind::ForgetAnswers => self.forget_answers(&scope, &header, &meta, now).await,
         }
+    }
+
+    /// Forgets what the tenant's records were further back than is promised. Whatever the tenant was woken for: there is
+    /// mostly nothing to do, and no harm in looking.
+    async fn forget_past(&self, tenant: TenantId, size: u64) -> Result<(), AppError> {
+        let from = size.saturating_sub(self.config.past_entries);
+        if from > 0 && self.store.past_from(tenant).await?.is_some_and(|known| known < from) {
+            self.store.forget_past(tenant, from).await?;
+        }
+        Ok(())
     }
 
     /// Destroys a tenant's keys, certifies it, and erases what they sealed.
@@ -96,13 +124,7 @@ impl App {
             // The last entry of the tenant's ledger, sealed with keys that are gone with this very commit.
             let (keys, installation) = unsealed.unwrap(scope.tenant, &meta)?;
             let keyring = meta.keyring.take().ok_or_else(|| AppError::internal("a tenant has no keys"))?;
-            let snapshot = crate::snapshot::Snapshot::new(
-                &header,
-                &meta,
-                Some(std::sync::Arc::new(keys)),
-                installation,
-                platform.epoch,
-            );
+            let snapshot = Snapshot::new(&header, &meta, Some(Arc::new(keys)), installation, platform.epoch);
             let id = scope.tenant.to_string();
             let mut entry = self.system_entry(scope.tenant, act::TenantDelete::ACTION, "Tenant", &id);
             entry.detail.insert("step".to_owned(), "shredded".to_owned());
@@ -118,7 +140,7 @@ impl App {
                         bump_epoch: true,
                         state: Some(TenantState { phase: Phase::Deleted, is_sealed: false }.number()),
                         meta: Some((header.meta_version, meta.to_bytes()?)),
-                        wake: None,
+                        ..HeaderChange::default()
                     },
                     writes: Vec::new(),
                     entries: vec![seal_entry(self, &snapshot, &entry)?],
@@ -138,21 +160,22 @@ impl App {
         }
 
         if meta.certificate.is_none() {
-            meta.certificate = Some(self.certify(&header, &meta).await?);
+            meta.certificate = Some(self.certify(&header, &meta, &platform).await?);
             let change =
                 HeaderChange { meta: Some((header.meta_version, meta.to_bytes()?)), ..HeaderChange::default() };
-            self.change_header(scope.tenant, change).await?;
+            // Signed with a root key that is the installation's still.
+            let guards = vec![(TenantId::PLATFORM, platform.epoch)];
+            self.change_header(scope.tenant, Expect::Epoch(header.epoch), change, guards).await?;
         }
 
         self.store.erase(scope.tenant).await?;
         let change = HeaderChange { wake: Some(Wake::Never), ..HeaderChange::default() };
-        self.change_header(scope.tenant, change).await
+        self.change_header(scope.tenant, Expect::Epoch(header.epoch), change, Vec::new()).await
     }
 
-    async fn certify(&self, header: &Header, meta: &TenantMeta) -> Result<String, AppError> {
+    async fn certify(&self, header: &Header, meta: &TenantMeta, platform: &Snapshot) -> Result<String, AppError> {
         let unsealed = self.unsealed()?;
         let installation = unsealed.record.installation();
-        let platform = self.platform_snapshot().await?;
         let platform_header = self.store.header(TenantId::PLATFORM).await?.ok_or_else(AppError::not_found)?;
         let of = |header: &Header, home: InstallationId, name: String| Checkpoint {
             origin: format!("{home}/{name}"),
@@ -172,7 +195,7 @@ impl App {
             }],
             platform: of(&platform_header, installation, crate::tx::tenant_name(TenantId::PLATFORM)),
         };
-        let own = platform.keyring()?.ledger_signer(&crate::ledger::origin(&platform))?;
+        let own = platform.keyring()?.ledger_signer(&crate::ledger::origin(platform))?;
         let signers: [&dyn NoteSigner; 2] = [&own, &unsealed.signer];
         certificate.sign(&signers).map_err(AppError::internal)
     }
@@ -181,14 +204,16 @@ impl App {
         size.saturating_sub(rotated_at) >= self.config.rotate_data_every
     }
 
-    /// Asks for new data keys when an entry at `index` was the last that the old ones should have sealed. Best effort:
+    /// Asks for new data keys when an entry at `index` was the last that the old ones should have sealed, and for the past
+    /// to be forgotten when there is enough of it. Best effort:
     /// the limit leaves room for many such chances.
     pub(crate) async fn note_sealed(&self, tenant: TenantId, index: u64) {
-        if index == 0 || index.checked_rem(self.config.rotate_data_every) != Some(0) {
+        let is_due = |every: u64| index.checked_rem(every) == Some(0);
+        if index == 0 || !(is_due(self.config.rotate_data_every) || is_due(self.config.past_entries)) {
             return;
         }
         let change = HeaderChange { wake: Some(Wake::By(self.now())), ..HeaderChange::default() };
-        if let Err(error) = self.change_header(tenant, change).await {
+        if let Err(error) = self.change_header(tenant, Expect::Exists, change, Vec::new()).await {
             tracing::warn!(%tenant, %error, "new data keys could not be asked for");
         }
     }
@@ -196,7 +221,7 @@ impl App {
     /// Gives a plane new data keys. What the old ones sealed still opens. The wake-up stays, for what else is due.
     async fn rotate_data_keys(&self, scope: &JobScope, header: &Header, mut meta: TenantMeta) -> Result<(), AppError> {
         let unsealed = self.unsealed()?;
-        let Some(snapshot) = self.snapshot(scope.tenant).await? else { return Ok(()) };
+        let Some(snapshot) = self.snapshot_of(header).await? else { return Ok(()) };
         let mut record = meta.keyring.take().ok_or_else(|| AppError::internal("a tenant has no keys"))?;
         let (root, installation) = (unsealed.root_of(&record)?, snapshot.installation);
         for purpose in [Purpose::Records, Purpose::Ledger] {
@@ -224,16 +249,43 @@ impl App {
         Ok(())
     }
 
-    async fn change_header(&self, tenant: TenantId, change: HeaderChange) -> Result<(), AppError> {
-        let part = Part { tenant, expect: Expect::Exists, header: change, writes: Vec::new(), entries: Vec::new() };
-        self.store.commit(Commit { parts: vec![part], guards: Vec::new() }).await?;
+    async fn change_header(
+        &self,
+        tenant: TenantId,
+        expect: Expect,
+        header: HeaderChange,
+        guards: Vec<(TenantId, u64)>,
+    ) -> Result<(), AppError> {
+        let part = Part { tenant, expect, header, writes: Vec::new(), entries: Vec::new() };
+        self.store.commit(Commit { parts: vec![part], guards }).await?;
         Ok(())
     }
 
+    /// The tenant at the epoch of this header: what is cached may be older, if another node has changed something.
+    async fn snapshot_of(&self, header: &Header) -> Result<Option<Arc<Snapshot>>, AppError> {
+        match self.snapshot(header.tenant).await? {
+            Some(snapshot) if snapshot.epoch != header.epoch => {
+                Err(CommitError::Stale { tenant: header.tenant }.into())
+            }
+            found => Ok(found),
+        }
+    }
+
     /// Forgets answers that are older than promised, and sets the next wake-up.
-    async fn forget_answers(&self, scope: &JobScope, meta: &TenantMeta, now: Timestamp) -> Result<(), AppError> {
+    ///
+    /// Why no wake-up is lost: whoever wants one while the answers are looked through either bumps the epoch (a deletion), and
+    /// then the wake-up that is set here is refused; or remembers an answer, later than all that were seen, and then the
+    /// wake-up that is set for those is early enough. Only if none were seen is there no such wake-up, so it is looked again
+    /// after that was written.
+    async fn forget_answers(
+        &self,
+        scope: &JobScope,
+        header: &Header,
+        meta: &TenantMeta,
+        now: Timestamp,
+    ) -> Result<(), AppError> {
         const STEP: usize = 500;
-        let Some(snapshot) = self.snapshot(scope.tenant).await? else { return Ok(()) };
+        let Some(snapshot) = self.snapshot_of(header).await? else { return Ok(()) };
         let mut earliest: Option<Timestamp> = None;
         let mut after: Option<Vec<u8>> = None;
         // A sealed tenant's answers wait until it is unsealed: try again in a while.
@@ -275,7 +327,20 @@ impl App {
         }
         // The tenant has one wake-up; a pending deletion keeps its own.
         let next = [earliest.map(|moment| moment.plus(IDEMPOTENCY_KEPT)), meta.shred_at].into_iter().flatten().min();
-        let wake = next.map_or(Wake::Never, Wake::At);
-        self.change_header(scope.tenant, HeaderChange { wake: Some(wake), ..HeaderChange::default() }).await
+        let expect = Expect::Epoch(header.epoch);
+        let set = async |wake, expect| {
+            let change = HeaderChange { wake: Some(wake), ..HeaderChange::default() };
+            self.change_header(scope.tenant, expect, change, Vec::new()).await
+        };
+        set(next.map_or(Wake::Never, Wake::At), expect).await?;
+        let Some(after) = self.store.header(scope.tenant).await? else { return Ok(()) };
+        let is_rotation_due = self.wants_new_keys(after.ledger.size(), meta.rotated_at);
+        if is_rotation_due && snapshot.keyring.is_some() {
+            return set(Wake::By(now), Expect::Exists).await;
+        }
+        let has_answers =
+            next.is_none() && !self.store.records(scope.tenant, Space::Idempotency, b"", None, 1).await?.is_empty();
+        // None was there a moment ago, so it is fresh.
+        if has_answers { set(Wake::By(self.now().plus(IDEMPOTENCY_KEPT)), Expect::Exists).await } else { Ok(()) }
     }
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use bailiwick_seal::{InstallationRecord, KeyringRecord, Verifier};
 use bailiwick_store::Space;
 use bailiwick_types::api::identity::{AccountKind, Labels};
+use bailiwick_types::api::isolation::{IsolationState, ProbeRound};
 use bailiwick_types::api::proof::{Covers, ProofMark};
 use bailiwick_types::api::secret::MountConfig;
 use bailiwick_types::{
@@ -91,6 +92,38 @@ pub(crate) struct TenantMeta {
     /// The principal that tries the server's own isolation here. A tenant that has one is a canary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) prober: Option<String>,
+    /// How often the installation was sealed: whoever was unsealed before the last time is not any more. Only on the
+    /// platform's plane.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) seals: u64,
+    /// Which node tries the installation's isolation. Only on the platform's plane.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) probing: Option<ProbingTurn>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde asks for")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// Whose turn it is to try the installation's isolation, and what was found so far.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ProbingTurn {
+    /// The run of a node that has the turn.
+    pub(crate) holder: String,
+    /// What that node is called.
+    pub(crate) node: String,
+    /// Grows while the holder goes on: if it stands still, the holder is gone.
+    pub(crate) turn: u64,
+    /// Somebody wants a whole round at once.
+    #[serde(default)]
+    pub(crate) is_wanted: bool,
+    /// What the holder has found.
+    #[serde(default)]
+    pub(crate) state: IsolationState,
+    /// The holder's last whole round.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) last: Option<ProbeRound>,
 }
 
 impl TenantMeta {
@@ -109,6 +142,8 @@ impl TenantMeta {
             import: None,
             moved: None,
             prober: None,
+            seals: 0,
+            probing: None,
         }
     }
 

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use bailiwick_authz::{Authority, CompiledPolicy, CredentialFacts, PrincipalFacts, SecretVerifier};
-use bailiwick_seal::{Context, Keyring, Purpose, Verifier};
+use bailiwick_seal::{Context, Keyring, Purpose, SealError, Verifier};
 use bailiwick_store::Header;
 use bailiwick_types::{CredentialId, InstallationId, Limits, MountName, Secret, TenantId, Timestamp};
 use parking_lot::RwLock;
@@ -100,7 +100,12 @@ impl Snapshot {
         version: u64,
         sealed: &[u8],
     ) -> Result<Secret<Vec<u8>>, AppError> {
-        Ok(self.keyring()?.open(Purpose::Records, &self.context(space, key, version), sealed)?)
+        match self.keyring()?.open(Purpose::Records, &self.context(space, key, version), sealed) {
+            Ok(bytes) => Ok(bytes),
+            // Another node has rotated keys since: the commit of this very failure finds that out, and it is decided anew.
+            Err(SealError::UnknownKeyVersion(version)) => Err(AppError::behind(version)),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

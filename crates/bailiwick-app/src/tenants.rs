@@ -142,6 +142,7 @@ impl NewTenant {
             meta: Vec::new(),
             meta_version: 0,
             revision: 0,
+            wake: None,
         };
         let snapshot = Snapshot::new(&header, &meta, Some(Arc::new(keyring)), installation, 0);
         let member = MemberRecord {

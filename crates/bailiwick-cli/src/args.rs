@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    account, attest, binding, docs, guardrail, installation, invariant, isolation, key, keyring, ledger, member, mount,
-    operator, platform, policy, profile, role, secret, store, tenant, verify,
+    account, attest, backup, binding, docs, guardrail, installation, invariant, isolation, key, keyring, ledger,
+    member, mount, operator, platform, policy, profile, restore, role, secret, store, tenant, verify,
 };
 use crate::output::OutputFormat;
 use crate::server;
@@ -127,9 +127,13 @@ pub(crate) enum Command {
     /// Look at a server's configuration
     #[command(subcommand)]
     Config(server::ConfigCommand),
-    /// Where everything is kept: roles, schema and checks of a database
+    /// Where everything is kept: copies, and the roles, schema and checks of a database
     #[command(subcommand)]
     Store(store::StoreCommand),
+    /// Write a whole installation into one file, also while a server uses it
+    Backup(backup::BackupArgs),
+    /// Make an installation from a backup
+    Restore(restore::RestoreArgs),
 
     /// Initialise an installation: make its root key and its first operator
     Init(installation::InitArgs),

@@ -1,7 +1,7 @@
 //! Files that hold credentials or evidence: private from the first byte, and replaced as a whole.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Seek as _, Write};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -75,6 +75,13 @@ impl Write for PrivateFile {
 
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
+    }
+}
+
+impl bailiwick_transfer::file::Medium for PrivateFile {
+    fn cut(&mut self, length: u64) -> io::Result<()> {
+        self.file.set_len(length)?;
+        self.file.seek(io::SeekFrom::Start(length)).map(drop)
     }
 }
 

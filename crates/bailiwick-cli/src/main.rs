@@ -7,8 +7,8 @@
 //! - INV-CLI-3: what tenants wrote is escaped before a terminal sees it (`output/table.rs`).
 //!
 //! # Deliberately absent
-//! No logic of the product: commands send a request and print its answer. No interactive mode, no colours, no
-//! telemetry, no update check.
+//! No logic of the product: commands send a request and print its answer, or have a store moved. No interactive mode, no
+//! colours, no telemetry, no update check.
 
 mod args;
 mod clock;

@@ -117,7 +117,8 @@ impl Client {
         content_type: &'static str,
         body: &mut dyn Read,
     ) -> Result<Reply<A>, ClientError> {
-        let request = self.begin(call, None)?.header("content-type", content_type);
+        // The server is asked before the stream is sent: a refusal then comes as an answer, and not as a broken pipe.
+        let request = self.begin(call, None)?.header("content-type", content_type).header("expect", "100-continue");
         let response = self.run(request.body(ureq::SendBody::from_reader(body)), Waits::Long)?;
         let response = self.judged(call, response)?;
         let (etag, request_id) = (header(&response, "etag"), header(&response, "x-request-id"));

@@ -20,5 +20,5 @@ mod vault;
 
 pub use reply::Body;
 pub use route::{Access, DoorKind, Query, Route};
-pub use serve::serve;
+pub use serve::{Drain, serve};
 pub use server::{HttpConfig, Server, attested_routes, routes};

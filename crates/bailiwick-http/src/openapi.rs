@@ -102,8 +102,8 @@ fn operation(route: &Route, body: Option<&schemars::Schema>, answer: Option<&sch
         route.access,
         Access::Action(action) if matches!(action.sensitivity(), Sensitivity::Write | Sensitivity::Security)
     );
-    // Of a stream nothing is remembered.
-    if is_change && !route.is_upload {
+    // What is streamed, out or in, is not kept.
+    if is_change && !route.is_upload && route.answer.is_some() {
         parameters.push(json!({
             "name": "Idempotency-Key", "in": "header", "schema": { "type": "string", "maxLength": 128 },
             "description": "the same key with the same request gets the same answer for 24 hours, and is done once"

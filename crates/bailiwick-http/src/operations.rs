@@ -1,10 +1,16 @@
-//! Health, readiness and metrics: for load balancers and monitoring, open to everybody, about no tenant.
+//! Health, readiness and metrics: for load balancers and monitoring. Health and readiness are open to everybody and about
+//! no tenant; the metrics page, on the operations listener alone, counts by tenant.
 
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use bailiwick_app::AppError;
+use bailiwick_app::installation::VERSION;
+use bailiwick_app::metrics::{COMMIT_MS_BOUNDS, Counts, Metrics};
 use bailiwick_types::api::isolation::IsolationState;
-use http::StatusCode;
+use http::{StatusCode, header};
+use serde::Serialize;
 
 use crate::call::Call;
 use crate::reply::{Reply, full};
@@ -27,32 +33,12 @@ pub(crate) fn routes() -> Vec<Route> {
             "/readyz",
             Access::Open("tells only whether requests can be served"),
             "whether the server can answer requests",
-            |call| {
-                Box::pin(async move {
-                    let reason = if call.server.is_draining.load(Ordering::Relaxed) {
-                        Some("draining")
-                    } else if !call.app().is_unsealed() {
-                        Some("sealed")
-                    } else if call.app().check_storage().await.is_err() {
-                        Some("storage unavailable")
-                    } else if is_broken(&call) && !call.server.config.stays_ready_when_broken {
-                        Some("isolation broken")
-                    } else {
-                        None
-                    };
-                    let text = full(format!("{}\n", reason.unwrap_or("ready")));
-                    let reply = Reply::of("text/plain; charset=utf-8", text);
-                    Ok(match reason {
-                        Some(_) => reply.status(StatusCode::SERVICE_UNAVAILABLE),
-                        None => reply,
-                    })
-                })
-            },
+            |call| Box::pin(async move { readiness(&call).await }),
         ),
         Route::new(
             "GET",
             METRICS,
-            Access::Open("totals over the whole server, mounted on the operations listener only"),
+            Access::Open("counts over the whole server and by tenant, mounted on the operations listener only"),
             "Prometheus metrics",
             |call| {
                 Box::pin(async move {
@@ -62,6 +48,67 @@ pub(crate) fn routes() -> Vec<Route> {
             },
         ),
     ]
+}
+
+/// How long readiness waits for the store: a load balancer waits no longer than that either.
+const STORAGE_WITHIN: Duration = Duration::from_secs(2);
+
+/// What a node can say of itself, for whoever asks for JSON.
+#[derive(Serialize)]
+struct Readiness<'a> {
+    node: &'a str,
+    ready: bool,
+    reason: Option<&'static str>,
+    draining: bool,
+    /// Unknown while the store does not answer.
+    initialized: Option<bool>,
+    sealed: bool,
+    storage: bool,
+    isolation: &'static str,
+}
+
+/// Asks the store each time, and nothing else decides: a store that comes back makes the node ready by itself.
+async fn readiness(call: &Call) -> Result<Reply, AppError> {
+    let app = call.app();
+    let asked = async {
+        app.check_storage().await?;
+        Ok::<_, AppError>(app.seal_status().await?.is_initialized)
+    };
+    let initialized = tokio::time::timeout(STORAGE_WITHIN, asked).await.ok().and_then(Result::ok);
+    let draining = call.server.is_draining.load(Ordering::Relaxed);
+    let sealed = !app.is_unsealed();
+    let reason = if draining {
+        Some("draining")
+    } else if sealed {
+        Some("sealed")
+    } else if initialized.is_none() {
+        Some("storage unavailable")
+    } else if is_broken(call) && !call.server.config.stays_ready_when_broken {
+        Some("isolation broken")
+    } else {
+        None
+    };
+    let wants_json = call.headers.get_all(header::ACCEPT).iter().any(|accept| {
+        accept.to_str().is_ok_and(|accept| accept.split(',').any(|kind| kind.trim().starts_with("application/json")))
+    });
+    let reply = if wants_json {
+        Reply::open_json(&Readiness {
+            node: app.node(),
+            ready: reason.is_none(),
+            reason,
+            draining,
+            initialized,
+            sealed,
+            storage: initialized.is_some(),
+            isolation: app.isolation().status().state.as_str(),
+        })?
+    } else {
+        Reply::of("text/plain; charset=utf-8", full(format!("{}\n", reason.unwrap_or("ready"))))
+    };
+    Ok(match reason {
+        Some(_) => reply.status(StatusCode::SERVICE_UNAVAILABLE),
+        None => reply,
+    })
 }
 
 fn is_broken(call: &Call) -> bool {
@@ -80,6 +127,12 @@ fn metrics(call: &Call) -> Result<String, std::fmt::Error> {
     page.value("", metrics.in_flight.load(Ordering::Relaxed))?;
     page.family("bailiwick_unsealed", "gauge", "Whether the root key is in memory.")?;
     page.value("", u64::from(call.app().is_unsealed()))?;
+
+    page.family("bailiwick_node_info", "gauge", "Which node this is.")?;
+    page.value(&format!("{{node=\"{}\",version=\"{VERSION}\"}}", escaped(call.app().node())), 1)?;
+    page.family("bailiwick_draining", "gauge", "Whether the node is about to stop.")?;
+    page.value("", u64::from(call.server.is_draining.load(Ordering::Relaxed)))?;
+    of_app(&mut page, &call.app().metrics())?;
 
     let isolation = call.app().isolation().status();
     page.family(
@@ -118,6 +171,60 @@ fn metrics(call: &Call) -> Result<String, std::fmt::Error> {
     Ok(page.text)
 }
 
+/// What the application and the store count.
+fn of_app(page: &mut Page, metrics: &Metrics) -> std::fmt::Result {
+    type Of = fn(&Counts) -> u64;
+    let kinds: [(&'static str, &'static str, &str, Of); 5] = [
+        ("bailiwick_requests_total", "bailiwick_tenant_requests_total", "Requests of authenticated callers", |c| {
+            c.requests
+        }),
+        ("bailiwick_refusals_total", "bailiwick_tenant_refusals_total", "Requests refused or failed", |c| c.refusals),
+        ("bailiwick_commits_total", "bailiwick_tenant_commits_total", "Commits of requests", |c| c.commits),
+        ("bailiwick_stale_total", "bailiwick_tenant_stale_total", "Attempts made again after a change of epoch", |c| {
+            c.stale
+        }),
+        (
+            "bailiwick_conflicts_total",
+            "bailiwick_tenant_conflicts_total",
+            "Attempts made again after a change of a record",
+            |c| c.conflicts,
+        ),
+    ];
+    for (all, each, help, of) in kinds {
+        page.family(all, "counter", &format!("{help}."))?;
+        page.value("", of(&metrics.total))?;
+        page.family(each, "counter", &format!("{help}, of the tenants that were here lately."))?;
+        for (tenant, counts) in &metrics.tenants {
+            page.value(&format!("{{tenant=\"{tenant}\"}}"), of(counts))?;
+        }
+    }
+    page.family("bailiwick_commit_seconds", "histogram", "How long commits took, until they were durable.")?;
+    let times = &metrics.commit_times;
+    let mut so_far = 0_u64;
+    for (bound_ms, count) in COMMIT_MS_BOUNDS.iter().zip(times.counts) {
+        so_far = so_far.saturating_add(count);
+        let (seconds, thousandths) = (bound_ms / 1_000, bound_ms % 1_000);
+        page.part("_bucket", &format!("{{le=\"{seconds}.{thousandths:03}\"}}"), so_far)?;
+    }
+    page.part("_bucket", "{le=\"+Inf\"}", times.count)?;
+    let (seconds, millionths) = (times.sum_us / 1_000_000, times.sum_us % 1_000_000);
+    page.part("_sum", "", format_args!("{seconds}.{millionths:06}"))?;
+    page.part("_count", "", times.count)?;
+    for (name, help, value) in &metrics.store {
+        let kind = if name.ends_with("_total") { "counter" } else { "gauge" };
+        writeln!(
+            page.text,
+            "# HELP bailiwick_{name} {help}\n# TYPE bailiwick_{name} {kind}\nbailiwick_{name} {value}"
+        )?;
+    }
+    Ok(())
+}
+
+/// A text as it stands between quotes in a label.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
 #[derive(Default)]
 struct Page {
     text: String,
@@ -131,6 +238,11 @@ impl Page {
     }
 
     fn value(&mut self, labels: &str, value: u64) -> std::fmt::Result {
-        writeln!(self.text, "{}{labels} {value}", self.name)
+        self.part("", labels, value)
+    }
+
+    /// A value of a family that has several kinds of them.
+    fn part(&mut self, suffix: &str, labels: &str, value: impl std::fmt::Display) -> std::fmt::Result {
+        writeln!(self.text, "{}{suffix}{labels} {value}", self.name)
     }
 }

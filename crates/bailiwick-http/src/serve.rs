@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{HeaderValue, header};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -17,12 +18,26 @@ use crate::server::Server;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a TLS handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long requests in flight get to finish at a stop.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most connections at once. One more waits in the kernel's queue.
 const CONNECTIONS_MAX: usize = 16_384;
 
-/// Serves until `stop` comes, then lets requests in flight finish.
+/// How a server stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drain {
+    /// How long connections are accepted still once readiness says no, so that a load balancer can see that first.
+    pub delay: Duration,
+    /// How long requests in flight get to finish after that.
+    pub timeout: Duration,
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        Self { delay: Duration::ZERO, timeout: Duration::from_secs(30) }
+    }
+}
+
+/// Serves until `stop` comes, then drains: readiness says no at once, and connections are asked to end; after the delay none
+/// is accepted any more, and requests in flight finish.
 ///
 /// # Errors
 /// What the listener fails with.
@@ -30,8 +45,15 @@ pub async fn serve(
     server: Arc<Server>,
     listener: TcpListener,
     tls: Option<Arc<rustls::ServerConfig>>,
+    drain: Drain,
     stop: impl Future<Output = ()> + Send,
 ) -> std::io::Result<()> {
+    let draining = Arc::clone(&server);
+    let stop = async move {
+        stop.await;
+        draining.drain();
+        tokio::time::sleep(drain.delay).await;
+    };
     let acceptor = tls.map(TlsAcceptor::from);
     let graceful = GracefulShutdown::new();
     let places = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
@@ -70,10 +92,9 @@ pub async fn serve(
         });
     }
     drop(listener);
-    server.drain();
     tokio::select! {
         () = graceful.shutdown() => {}
-        () = tokio::time::sleep(DRAIN_TIMEOUT) => tracing::warn!("requests were still in flight when the time to drain was over"),
+        () = tokio::time::sleep(drain.timeout) => tracing::warn!("requests were still in flight when the time to drain was over"),
     }
     Ok(())
 }
@@ -84,7 +105,15 @@ where
 {
     let service = service_fn(move |request| {
         let server = Arc::clone(&server);
-        async move { Ok::<_, std::convert::Infallible>(server.handle(request, Some(peer)).await) }
+        async move {
+            // HTTP/2 has its own way to say goodbye, which the end of the delay brings.
+            let can_be_asked_to_end = request.version() <= http::Version::HTTP_11;
+            let mut response = server.handle(request, Some(peer)).await;
+            if can_be_asked_to_end && server.is_draining() {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, std::convert::Infallible>(response)
+        }
     });
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(64 * 1024);

@@ -70,7 +70,7 @@ impl ServerContext {
     }
 }
 
-/// Counts for the metrics page. Nothing in them is of a tenant.
+/// Counts for the metrics page, of the doors. Nothing in them is of a tenant.
 #[derive(Default)]
 pub(crate) struct Metrics {
     pub(crate) by_status: [AtomicU64; 5],
@@ -162,6 +162,11 @@ impl Server {
         self.context.is_draining.store(true, Ordering::Relaxed);
     }
 
+    /// Whether readiness says no because the server is about to stop.
+    pub fn is_draining(&self) -> bool {
+        self.context.is_draining.load(Ordering::Relaxed)
+    }
+
     /// Answers one request from `peer`.
     pub async fn handle<B>(&self, request: Request<B>, peer: Option<SocketAddr>) -> Response<Body>
     where
@@ -237,6 +242,10 @@ impl Server {
             method = adapted.method;
             path = std::borrow::Cow::Owned(adapted.path);
             stated = adapted.stated;
+        }
+        if door == DoorKind::Operations && method == "HEAD" {
+            // Load balancers ask like this. What listens leaves the body out.
+            method = "GET";
         }
         let (at, params) = self.find(method, &path)?;
         let route = self.routes.get(at).ok_or_else(|| AppError::new(Code::RouteNotFound))?;

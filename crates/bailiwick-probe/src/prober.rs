@@ -1,10 +1,12 @@
-//! The prober: all routes, one after the other, at a configured pace, for as long as the server runs.
+//! The prober: all routes, one after the other, at a configured pace, for as long as the server runs. Of several nodes on
+//! one store, one at a time.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bailiwick_app::{App, AppError, Canaries, Canary};
+use bailiwick_app::{App, AppError, Canaries, Canary, Turn};
 use bailiwick_http::Route;
+use bailiwick_types::Code;
 use bailiwick_types::api::isolation::{ProbeCounts, ProbeFinding, ProbeRound};
 use tokio::time::Instant;
 
@@ -41,6 +43,8 @@ const TIMED: &[&str] = &[
 const WARM_UP_PAIRS: usize = 20;
 /// Credentials with less time left are replaced before the next route.
 const RENEW_BEFORE: Duration = Duration::from_secs(3_600);
+/// The shortest time for which another node's turn must have stood still before it is taken.
+const PATIENCE_MIN: Duration = Duration::from_secs(60);
 /// How long after a failure it is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
 
@@ -90,12 +94,57 @@ impl Prober {
                 self.app.isolation().hurried().await;
             }
             self.round(number, &mut house, is_asked).await;
+            // Who probes only when asked keeps nobody waiting in between.
+            if is_asked && let Err(error) = self.app.release_probing_turn().await {
+                tracing::warn!(%error, "the turn to probe could not be given back; it will be taken from us");
+            }
+        }
+    }
+
+    /// For how long another node's turn must stand still before it is taken.
+    fn patience(&self) -> Duration {
+        self.config.every.map_or(PATIENCE_MIN, |every| every.saturating_mul(3)).max(PATIENCE_MIN)
+    }
+
+    /// Waits until it is this node's turn. While it is not, what is known of the canaries is worth nothing.
+    async fn take_turn(&self, house: &mut Option<House>, is_hurried: bool) {
+        let mut is_passed_on = !is_hurried;
+        loop {
+            // A node that is sealed can try nothing: another one may.
+            let taken = match self.app.is_unsealed() {
+                true => self.app.take_probing_turn(self.patience()).await,
+                false => Err(AppError::new(Code::Sealed)),
+            };
+            match taken {
+                Ok(Turn::Own) => return,
+                Ok(Turn::Elsewhere(node)) => {
+                    *house = None;
+                    tracing::debug!(node, "another node probes isolation");
+                    if !std::mem::replace(&mut is_passed_on, true)
+                        && let Err(error) = self.app.want_probing_round().await
+                    {
+                        tracing::warn!(%error, "the wish for a round of probes could not be passed on");
+                    }
+                }
+                Err(error) => {
+                    *house = None;
+                    tracing::debug!(%error, "whose turn it is to probe cannot be read");
+                    self.app.isolation().blind(error.code().title().to_owned());
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(RETRY_AFTER) => {}
+                () = self.app.isolation().hurried() => is_passed_on = false,
+            }
         }
     }
 
     /// Tries every route once, at once.
     pub async fn round_now(&self) {
         self.round(1, &mut None, true).await;
+        if let Err(error) = self.app.release_probing_turn().await {
+            tracing::warn!(%error, "the turn to probe could not be given back");
+        }
     }
 
     /// Waits for the turn of the next route.
@@ -120,7 +169,14 @@ impl Prober {
         for (route, row) in self.tried() {
             self.pause(&mut is_hurried).await;
             loop {
-                match self.one_route(route, row, house).await {
+                self.take_turn(house, is_hurried).await;
+                let tried = self.one_route(route, row, house).await;
+                // A node that stood still for long may have lost its turn on the way; then it saw another one's doing.
+                if matches!(self.app.has_probing_turn().await, Ok(false)) {
+                    *house = None;
+                    continue;
+                }
+                match tried {
                     Ok(tried) => {
                         counts = counts.plus(tried.counts);
                         self.tell(tried.counts, &tried.findings).await;

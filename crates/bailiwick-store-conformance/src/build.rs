@@ -1,7 +1,7 @@
 //! Commits in few words, for cases and for other tests.
 
 use bailiwick_ledger::leaf_hash;
-use bailiwick_store::{Commit, Expect, HeaderChange, NewEntry, Part, Space, Wake, Write};
+use bailiwick_store::{Commit, Expect, HeaderChange, NewEntry, Part, Restored, Space, Wake, Write};
 use bailiwick_types::{TenantId, Timestamp};
 
 /// The state that new tenants get.
@@ -79,6 +79,9 @@ pub trait Build: Sized {
     /// With a wake-up.
     #[must_use]
     fn wake(self, wake: Wake) -> Self;
+    /// With the numbers of another store.
+    #[must_use]
+    fn restored(self, restored: Restored) -> Self;
     /// As a commit of its own.
     fn commit(self) -> Commit;
 }
@@ -106,6 +109,10 @@ impl Build for Part {
     }
     fn wake(mut self, wake: Wake) -> Self {
         self.header.wake = Some(wake);
+        self
+    }
+    fn restored(mut self, restored: Restored) -> Self {
+        self.header.restored = Some(restored);
         self
     }
     fn commit(self) -> Commit {

@@ -104,6 +104,25 @@ impl Store for FaultyStore {
         self.up()?.records(tenant, space, prefix, after, limit).await
     }
 
+    async fn past_from(&self, tenant: TenantId) -> Result<Option<u64>, StoreError> {
+        self.up()?.past_from(tenant).await
+    }
+
+    async fn records_at(
+        &self,
+        tenant: TenantId,
+        space: Space,
+        size: u64,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Record)>, StoreError> {
+        self.up()?.records_at(tenant, space, size, after, limit).await
+    }
+
+    async fn forget_past(&self, tenant: TenantId, size: u64) -> Result<(), StoreError> {
+        self.up()?.forget_past(tenant, size).await
+    }
+
     async fn children(
         &self,
         tenant: TenantId,
@@ -152,6 +171,10 @@ impl Store for FaultyStore {
 
     async fn ping(&self) -> Result<(), StoreError> {
         self.up()?.ping().await
+    }
+
+    fn metrics(&self) -> Vec<(&'static str, &'static str, u64)> {
+        self.inner.metrics()
     }
 
     async fn size_bytes(&self) -> Result<u64, StoreError> {

@@ -57,6 +57,14 @@ pub enum Bug {
     RevisionIgnored,
     RevisionOfEntriesToo,
     RevisionForgotten,
+    WakeHidden,
+    RestoredIgnored,
+    RestoredMayShrink,
+    PastForgotten,
+    PastIsTheLatest,
+    PastOutlivesErasure,
+    ForgetsWhatIsWanted,
+    PastIsTheNeighbours,
 }
 
 #[derive(Debug, Clone)]
@@ -64,6 +72,9 @@ struct Tenant {
     header: Header,
     wake: Option<Timestamp>,
     records: BTreeMap<(Space, Vec<u8>), Record>,
+    /// What records were before the commit whose first entry has the index that comes last in the key.
+    past: BTreeMap<(Space, Vec<u8>, u64), Option<Record>>,
+    past_from: u64,
     entries: Vec<StoredEntry>,
     born: usize,
 }
@@ -173,6 +184,14 @@ impl Model {
         {
             return Err(CommitError::Conflict { space: None });
         }
+        if let Some(restored) = part.header.restored {
+            let (epoch, revision) = found.map_or((1, 0), |tenant| (tenant.header.epoch, tenant.header.revision));
+            let grows =
+                restored.epoch >= epoch && restored.meta_version >= meta_version && restored.revision >= revision;
+            if !grows && !self.has(Bug::RestoredMayShrink) {
+                return Err(CommitError::Conflict { space: None });
+            }
+        }
         let mut counts = found.map(|tenant| tenant.header.counts.clone()).unwrap_or_default();
         for write in &part.writes {
             let record = found.and_then(|tenant| tenant.records.get(&(write.space, write.key.clone())));
@@ -228,9 +247,12 @@ impl Model {
                 meta: Vec::new(),
                 meta_version: 0,
                 revision: 0,
+                wake: None,
             };
-            let (records, entries) = Default::default();
-            state.tenants.insert(part.tenant, Tenant { header, wake: None, records, entries, born });
+            let (records, past, entries) = Default::default();
+            state
+                .tenants
+                .insert(part.tenant, Tenant { header, wake: None, records, past, past_from: 0, entries, born });
         }
         let Some(tenant) = state.tenants.get_mut(&part.tenant) else { unreachable!("it was checked") };
         state.last = Some((part.tenant, tenant.clone()));
@@ -252,8 +274,15 @@ impl Model {
             (Some(Wake::By(at) | Wake::At(at)), _) => Some(at),
             (Some(Wake::Never), set) => set.filter(|_| self.has(Bug::NeverKeepsWake)),
         };
+        tenant.header.wake = tenant.wake.filter(|_| !self.has(Bug::WakeHidden));
+        let until = tenant.header.ledger.size();
         for write in &part.writes {
             let key = (write.space, write.key.clone());
+            let is_kept = write.space.keeps_past() && (write.expected.is_some() || write.value.is_some());
+            if is_kept && !self.has(Bug::PastForgotten) {
+                let was = tenant.records.get(&key).cloned();
+                tenant.past.entry((key.0, key.1.clone(), until)).or_insert(was);
+            }
             let is_new = match &write.value {
                 Some((version, sealed)) => {
                     tenant.records.insert(key, Record { version: *version, sealed: sealed.clone() }).is_none()
@@ -272,6 +301,10 @@ impl Model {
         let is_written = !part.writes.is_empty() && !self.has(Bug::RevisionForgotten);
         if is_written || (!part.entries.is_empty() && self.has(Bug::RevisionOfEntriesToo)) {
             tenant.header.revision += 1;
+        }
+        if let Some(restored) = part.header.restored.filter(|_| !self.has(Bug::RestoredIgnored)) {
+            (tenant.header.epoch, tenant.header.meta_version) = (restored.epoch, restored.meta_version);
+            tenant.header.revision = restored.revision;
         }
         let first_index = tenant.header.ledger.size();
         for (index, entry) in (first_index..).zip(&part.entries) {
@@ -355,6 +388,46 @@ impl Store for Model {
         Ok(records)
     }
 
+    async fn past_from(&self, tenant: TenantId) -> Result<Option<u64>, StoreError> {
+        Ok(Some(self.state().tenants.get(&tenant).map_or(0, |tenant| tenant.past_from)))
+    }
+
+    async fn records_at(
+        &self,
+        tenant: TenantId,
+        space: Space,
+        size: u64,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Record)>, StoreError> {
+        let mut at: BTreeMap<Vec<u8>, Record> = self.listed(tenant, space, b"").into_iter().collect();
+        let state = self.state();
+        let whose = |id: &TenantId| *id == tenant || self.has(Bug::PastIsTheNeighbours);
+        let mut seen = BTreeSet::new();
+        for (_, tenant) in state.tenants.iter().filter(|(id, _)| whose(id)) {
+            for ((of, key, until), was) in &tenant.past {
+                let is_first = self.has(Bug::PastIsTheLatest) || !seen.contains(key);
+                if *of == space && *until >= size && is_first {
+                    seen.insert(key.clone());
+                    match was {
+                        Some(record) => drop(at.insert(key.clone(), record.clone())),
+                        None => drop(at.remove(key)),
+                    }
+                }
+            }
+        }
+        Ok(at.into_iter().filter(|(key, _)| self.is_after(key.as_slice(), after)).take(limit).collect())
+    }
+
+    async fn forget_past(&self, tenant: TenantId, size: u64) -> Result<(), StoreError> {
+        let size = if self.has(Bug::ForgetsWhatIsWanted) { size + 1 } else { size };
+        if let Some(tenant) = self.state().tenants.get_mut(&tenant) {
+            tenant.past.retain(|(_, _, until), _| *until >= size);
+            tenant.past_from = tenant.past_from.max(size);
+        }
+        Ok(())
+    }
+
     async fn children(
         &self,
         tenant: TenantId,
@@ -433,6 +506,9 @@ impl Store for Model {
         for (id, tenant) in
             state.tenants.iter_mut().filter(|(id, _)| **id == tenant || self.has(Bug::EraseTakesNeighbour))
         {
+            if !self.has(Bug::PastOutlivesErasure) {
+                tenant.past.clear();
+            }
             if !self.has(Bug::EraseKeepsRecords) {
                 tenant.records.clear();
                 tenant.header.counts.clear();

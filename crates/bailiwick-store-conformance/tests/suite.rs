@@ -53,7 +53,16 @@ const NOTICED: &[(Bug, &str)] = &[
     (Bug::SlugsByCreation, "tenants::headers_come_in_order_of_slugs_and_in_pages"),
     (Bug::LastCommitLostOnClose, "reopening::versions_and_epochs_go_on"),
     (Bug::MalformedApplied, "commits::a_malformed_commit_is_refused"),
+    (Bug::PastForgotten, "past::a_record_is_known_as_it_was_at_every_size"),
+    (Bug::PastIsTheLatest, "past::a_record_is_known_as_it_was_at_every_size"),
+    (Bug::PastOutlivesErasure, "past::an_erased_tenant_has_no_past"),
+    (Bug::ForgetsWhatIsWanted, "past::the_past_is_forgotten_up_to_a_size"),
+    (Bug::PastIsTheNeighbours, "past::what_one_was_the_other_was_not"),
     (Bug::VersionMayStand, "commits::a_version_must_grow"),
+    (Bug::WakeHidden, "wakes::the_header_says_when"),
+    (Bug::RestoredIgnored, "tenants::a_restored_tenant_has_the_numbers_that_it_had"),
+    (Bug::RestoredMayShrink, "tenants::restored_numbers_never_go_back"),
+    (Bug::RestoredMayShrink, "history::any_history_reads_as_the_model_says"),
     (Bug::VersionMayStand, "history::any_history_reads_as_the_model_says"),
 ];
 

@@ -32,7 +32,10 @@ impl Slot {
     /// Whether more must be written than what almost every commit changes.
     pub(crate) fn row_changed(&self) -> bool {
         self.before.as_ref().is_some_and(|before| {
-            self.meta.is_some() || before.state != self.head.state || before.wake != self.head.wake
+            self.meta.is_some()
+                || before.state != self.head.state
+                || before.wake != self.head.wake
+                || before.meta_version != self.head.meta_version
         })
     }
 }
@@ -52,6 +55,10 @@ pub(crate) struct Book {
     /// The platform's epoch, if its row is not in the book.
     guard: Option<u64>,
     pub(crate) records: HashMap<Place, Changed>,
+    /// What records were before the group, and up to which size of the ledger.
+    pub(crate) past: Vec<(Place, u64)>,
+    /// What they were between two of its commits.
+    pub(crate) past_between: Vec<(Place, u64, Option<(u64, Vec<u8>)>)>,
     pub(crate) entries: Vec<(TenantId, u64, NewEntry)>,
     pub(crate) subtrees: Vec<(TenantId, Subtree)>,
 }
@@ -146,6 +153,14 @@ impl Book {
         }
         for write in part.writes.iter().filter(|write| write.expected.is_some() || write.value.is_some()) {
             let place = (part.tenant, write.space, write.key.clone());
+            if write.space.keeps_past() {
+                match self.records.get(&place) {
+                    None => self.past.push((place.clone(), receipt.first_index)),
+                    Some(changed) => {
+                        self.past_between.push((place.clone(), receipt.first_index, changed.after.clone()));
+                    }
+                }
+            }
             let before = self.versions.get(&place).copied();
             self.records.entry(place).or_insert(Changed { before, after: None }).after = write.value.clone();
         }

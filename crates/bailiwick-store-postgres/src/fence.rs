@@ -114,7 +114,7 @@ async fn tables(session: &Session) -> Result<Vec<String>, tokio_postgres::Error>
         if row.try_get(5)? {
             say("the role may truncate it, or put a trigger on it");
         }
-        if row.try_get::<_, bool>(6)? && name != "record" {
+        if row.try_get::<_, bool>(6)? && !["record", "past"].contains(&name.as_str()) {
             say("the role may delete from it");
         }
         if is_part && row.try_get(7)? {

@@ -49,7 +49,7 @@ use uuid::Uuid;
 use crate::dispatch::Dispatcher;
 use crate::lane::{Job, STRIPES};
 use crate::memory::Memory;
-pub use crate::metrics::{Counter, Metrics};
+use crate::metrics::{Counter, Metrics};
 use crate::pool::Pool;
 use crate::read::{Range, own};
 pub use crate::roles::{Roles, roles};
@@ -156,11 +156,6 @@ impl PostgresStore {
         Ok(Arc::new(Self { shared, queue, slot }))
     }
 
-    /// What the store has counted since it was opened.
-    pub fn metrics(&self) -> &Metrics {
-        &self.shared.metrics
-    }
-
     /// One step of an erasure. Returns the ledger index that the next one starts from, or `None` when nothing is left.
     async fn erase_step(&self, tenant: TenantId, from: u64) -> Result<Option<u64>, StoreError> {
         const RECORDS_MAX: i64 = 256;
@@ -177,6 +172,11 @@ impl PostgresStore {
             let doomed = session.query(Query::SomeRecords, &[&id, &RECORDS_MAX]).await?;
             let (_, mut head) = lane::head_of(&row)?;
             if doomed.is_empty() {
+                let rows = session.query(Query::ForgetPast, &[&id, &i64::MAX, &RECORDS_MAX]).await?;
+                if count_of(&rows)? > 0 {
+                    session.commit().await?;
+                    return Ok(Some(from));
+                }
                 let (size, to) = (head.ledger.size(), from.saturating_add(ENTRIES_MAX));
                 session.query(Query::Empty, &[&id, &from.cast_signed(), &to.cast_signed()]).await?;
                 session.commit().await?;
@@ -203,6 +203,11 @@ impl PostgresStore {
         self.shared.memory.forget(tenant);
         Ok(done)
     }
+}
+
+/// The one number of a statement that answers one.
+fn count_of(rows: &[tokio_postgres::Row]) -> Result<i64, Trouble> {
+    rows.first().map_or(Ok(0), |row| Ok(row.try_get(0)?))
 }
 
 async fn put_counts(session: &Session, ids: &Vec<Uuid>, counts: &Counts) -> Result<(), Trouble> {
@@ -312,6 +317,44 @@ impl Store for PostgresStore {
         self.shared.due_at(now, limit).await
     }
 
+    async fn past_from(&self, tenant: TenantId) -> Result<Option<u64>, StoreError> {
+        let rows = self.shared.rows(own(tenant), Query::PastFrom, &[&uuid(tenant)]).await?;
+        rows.first().map_or(Ok(Some(0)), |row| read::unsigned(row, 0).map(Some))
+    }
+
+    async fn records_at(
+        &self,
+        tenant: TenantId,
+        space: Space,
+        size: u64,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Record)>, StoreError> {
+        self.shared.records_of_past(&Range { tenant, space, prefix: b"", after, limit }, size).await
+    }
+
+    async fn forget_past(&self, tenant: TenantId, size: u64) -> Result<(), StoreError> {
+        const STEP: i64 = 512;
+        let (id, size) = (uuid(tenant), i64::try_from(size).unwrap_or(i64::MAX));
+        loop {
+            let lease = self.shared.writers.lease(self.shared.options.commit_wait).await?;
+            let step = async {
+                let session = lease.session()?;
+                session.begin(Mode::Write, &own(tenant)).await?;
+                // First what is said to be known: nobody must be shown a past that is half gone.
+                session.query(Query::KnownFrom, &[&id, &size]).await?;
+                let forgotten = count_of(&session.query(Query::ForgetPast, &[&id, &size, &STEP]).await?)?;
+                session.commit().await?;
+                Ok::<_, Trouble>(forgotten)
+            };
+            let forgotten = step.await?;
+            lease.done();
+            if forgotten == 0 {
+                return Ok(());
+            }
+        }
+    }
+
     async fn erase(&self, tenant: TenantId) -> Result<(), StoreError> {
         let mut from = 0;
         while let Some(next) = self.erase_step(tenant, from).await? {
@@ -342,6 +385,10 @@ impl Store for PostgresStore {
         } else {
             read::damaged("a write that was acknowledged cannot be read")
         }
+    }
+
+    fn metrics(&self) -> Vec<Counter> {
+        self.shared.metrics.counters()
     }
 
     async fn size_bytes(&self) -> Result<u64, StoreError> {

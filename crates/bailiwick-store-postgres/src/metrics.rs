@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Counters since the node's start.
 #[derive(Debug, Default)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     groups: AtomicU64,
     commits: AtomicU64,
     appends: AtomicU64,
@@ -19,7 +19,7 @@ pub struct Metrics {
 }
 
 /// A counter's name, what it counts, and how far it has come.
-pub type Counter = (&'static str, &'static str, u64);
+pub(crate) type Counter = (&'static str, &'static str, u64);
 
 macro_rules! count {
     ($($name:ident => $field:ident;)+) => {
@@ -52,7 +52,7 @@ impl Metrics {
     }
 
     /// All counters.
-    pub fn counters(&self) -> Vec<Counter> {
+    pub(crate) fn counters(&self) -> Vec<Counter> {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         vec![
             ("store_transactions_total", "transactions that changed something", of(&self.groups)),

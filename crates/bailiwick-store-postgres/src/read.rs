@@ -83,7 +83,19 @@ impl Shared {
             Some(end) => self.rows(plane, Query::Records, &[&tenant, &space, &from, &end, &limit]).await?,
             None => self.rows(plane, Query::RecordsToEnd, &[&tenant, &space, &from, &limit]).await?,
         };
-        rows.iter().map(|row| Ok((get(row, 0)?, Record { version: unsigned(row, 1)?, sealed: get(row, 2)? }))).collect()
+        rows.iter().map(record_row).collect()
+    }
+
+    pub(crate) async fn records_of_past(
+        self: &Arc<Self>,
+        range: &Range<'_>,
+        size: u64,
+    ) -> Result<Vec<(Vec<u8>, Record)>, StoreError> {
+        let from = range.after.map(next).unwrap_or_default();
+        let (tenant, space, limit) = (uuid(range.tenant), i16::from(range.space.number()), bounded(range.limit));
+        let params: [Param<'_>; 5] = [&tenant, &space, &position(size), &from, &limit];
+        let rows = self.rows(own(range.tenant), Query::RecordsAt, &params).await?;
+        rows.iter().map(record_row).collect()
     }
 
     /// Names below a prefix. One state for all of its searches: each jumps over a folder, however much is in it.
@@ -192,6 +204,11 @@ pub(crate) fn get<'a, T: tokio_postgres::types::FromSql<'a>>(row: &'a Row, colum
     row.try_get(column).map_err(|error| StoreError::Damaged(error.to_string()))
 }
 
+/// Key, version and sealed bytes.
+fn record_row(row: &Row) -> Result<(Vec<u8>, Record), StoreError> {
+    Ok((get(row, 0)?, Record { version: unsigned(row, 1)?, sealed: get(row, 2)? }))
+}
+
 /// A number without sign. The database's have one; all 64 bits go through it unchanged.
 pub(crate) fn unsigned(row: &Row, column: usize) -> Result<u64, StoreError> {
     get::<i64>(row, column).map(i64::cast_unsigned)
@@ -216,6 +233,7 @@ fn header(row: &Row) -> Result<Header, StoreError> {
         meta: get(row, 6)?,
         meta_version: unsigned(row, 7)?,
         revision: unsigned(row, 8)?,
+        wake: get::<Option<i64>>(row, 9)?.map(Timestamp::from_unix_ms),
     })
 }
 

@@ -79,17 +79,20 @@ impl<'a> Rows<'a> {
     /// Sends everything, in an order in which rows may be locked, at once where the connection allows it.
     pub(crate) async fn send(&self, session: &Session) -> Result<(), Trouble> {
         if session.pipelines() {
-            let (made, kept, written, logged, moved) = futures_util::join!(
+            // Everything is sent with the first poll: what is sent later comes after the COMMIT.
+            let (made, kept, past, written, logged, moved) = futures_util::join!(
                 self.make(session),
                 self.keep(session),
+                self.keep_past(session),
                 self.write(session),
                 self.log(session),
                 self.move_guard(session)
             );
-            made.and(kept).and(written).and(logged).and(moved)
+            made.and(kept).and(past).and(written).and(logged).and(moved)
         } else {
             self.make(session).await?;
             self.keep(session).await?;
+            self.keep_past(session).await?;
             self.write(session).await?;
             self.log(session).await?;
             self.move_guard(session).await
@@ -169,15 +172,42 @@ impl<'a> Rows<'a> {
             &changed_rows,
         ];
         let progress = session.query(Query::Progress, &progress);
-        let changed = async {
-            if self.changed.is_empty() { Ok(()) } else { session.query(Query::Row, &changed).await.map(drop) }
-        };
+        let changed = sent(session, Query::Row, &changed, self.changed.len());
         if session.pipelines() {
             let (progress, changed) = futures_util::join!(progress, changed);
             progress.map(drop).and(changed)
         } else {
             progress.await?;
             changed.await
+        }
+    }
+
+    /// What records were, before anything of it is overwritten.
+    async fn keep_past(&self, session: &Session) -> Result<(), Trouble> {
+        let (mut was, mut until) = (Records::default(), Vec::new());
+        for (place, size) in &self.book.past {
+            was.push(place, None);
+            until.push(size.cast_signed());
+        }
+        let (mut between, mut between_until) = (Records::default(), Vec::new());
+        let (mut versions, mut sealed): (Vec<Option<i64>>, Vec<Option<&[u8]>>) = (Vec::new(), Vec::new());
+        for (place, size, value) in &self.book.past_between {
+            between.push(place, None);
+            between_until.push(size.cast_signed());
+            versions.push(value.as_ref().map(|(version, _)| version.cast_signed()));
+            sealed.push(value.as_ref().map(|(_, sealed)| sealed.as_slice()));
+        }
+        let first: [Param<'_>; 4] = [&was.tenants, &was.spaces, &was.keys, &until];
+        let later: [Param<'_>; 6] =
+            [&between.tenants, &between.spaces, &between.keys, &between_until, &versions, &sealed];
+        let first = sent(session, Query::KeepPast, &first, until.len());
+        let later = sent(session, Query::PutPast, &later, between_until.len());
+        if session.pipelines() {
+            let (first, later) = futures_util::join!(first, later);
+            first.and(later)
+        } else {
+            first.await?;
+            later.await
         }
     }
 
@@ -190,12 +220,9 @@ impl<'a> Rows<'a> {
             [&replaced.tenants, &replaced.spaces, &replaced.keys, &replaced.versions, &replaced.sealed, &replaced_rows];
         let removed_rows = count(removed.keys.len());
         let removed_params: [Param<'_>; 4] = [&removed.tenants, &removed.spaces, &removed.keys, &removed_rows];
-        let send = async |query: Query, params: &[Param<'_>], rows: usize| {
-            if rows == 0 { Ok(()) } else { session.query(query, params).await.map(drop) }
-        };
-        let removing = send(Query::RemoveRecords, &removed_params, removed.keys.len());
-        let replacing = send(Query::ReplaceRecords, &replaced_params, replaced.keys.len());
-        let putting = send(Query::PutRecords, &put_params, put.keys.len());
+        let removing = sent(session, Query::RemoveRecords, &removed_params, removed.keys.len());
+        let replacing = sent(session, Query::ReplaceRecords, &replaced_params, replaced.keys.len());
+        let putting = sent(session, Query::PutRecords, &put_params, put.keys.len());
         if session.pipelines() {
             let (removed, replaced, put) = futures_util::join!(removing, replacing, putting);
             removed.and(replaced).and(put)
@@ -224,9 +251,7 @@ impl<'a> Rows<'a> {
         let hashes: Vec<&[u8]> = subtrees.iter().map(|(_, (_, _, hash))| hash.as_slice()).collect();
         let subtree_params: [Param<'_>; 4] = [&of, &levels, &numbers, &hashes];
         let entries = session.query(Query::PutEntries, &entry_params);
-        let subtrees = async {
-            if of.is_empty() { Ok(()) } else { session.query(Query::PutSubtrees, &subtree_params).await.map(drop) }
-        };
+        let subtrees = sent(session, Query::PutSubtrees, &subtree_params, of.len());
         if session.pipelines() {
             let (entries, subtrees) = futures_util::join!(entries, subtrees);
             entries.map(drop).and(subtrees)
@@ -247,6 +272,11 @@ impl<'a> Rows<'a> {
         let (id, epoch, stripes) = (uuid(TenantId::PLATFORM), slot.head.epoch.cast_signed(), i64::from(STRIPES));
         session.query(Query::GuardMove, &[&id, &epoch, &stripes]).await.map(drop)
     }
+}
+
+/// Sends a statement, if it has rows.
+async fn sent(session: &Session, query: Query, params: &[Param<'_>], rows: usize) -> Result<(), Trouble> {
+    if rows == 0 { Ok(()) } else { session.query(query, params).await.map(drop) }
 }
 
 /// Rows of `tenant`, as columns.

@@ -11,6 +11,8 @@
 //! - Partitions by hash of the tenant: smaller indexes, and vacuum works on one part at a time. Engines that distribute
 //!   tables by themselves take none.
 //! - `size` beside `ledger` in the tenant's row: what an append compares is eight bytes.
+//! - `past` says what a record was before the commit whose first entry has the index `until`: the state at a size is the
+//!   present one with the earliest of each key's rows from that size on put back.
 //! - `fillfactor`: the row of a tenant is changed by every request and found by its key only, so its versions stay on
 //!   their page and no index is written.
 //! - `guard`: the platform's epoch once per stripe. Every commit holds one stripe while it rests on that epoch, and moving
@@ -76,10 +78,11 @@ const TABLES: &[Table] = &[
         name: "tenant",
         columns: "tenant uuid NOT NULL, slug text COLLATE \"C\" NOT NULL, state smallint NOT NULL, wake bigint, \
             epoch bigint NOT NULL, revision bigint NOT NULL, meta_version bigint NOT NULL, size bigint NOT NULL, \
-            counts bytea NOT NULL, ledger bytea NOT NULL, meta bytea NOT NULL, PRIMARY KEY (tenant)",
+            counts bytea NOT NULL, ledger bytea NOT NULL, meta bytea NOT NULL, past_from bigint NOT NULL DEFAULT 0, \
+            PRIMARY KEY (tenant)",
         options: " WITH (fillfactor = 50)",
         rights: "SELECT, INSERT, \
-            UPDATE (state, wake, epoch, revision, meta_version, size, counts, ledger, meta)",
+            UPDATE (state, wake, epoch, revision, meta_version, size, counts, ledger, meta, past_from)",
     },
     Table {
         name: "record",
@@ -87,6 +90,13 @@ const TABLES: &[Table] = &[
             sealed bytea NOT NULL, PRIMARY KEY (tenant, space, key)",
         options: "",
         rights: "SELECT, INSERT, DELETE, UPDATE (version, sealed)",
+    },
+    Table {
+        name: "past",
+        columns: "tenant uuid NOT NULL, space smallint NOT NULL, key bytea NOT NULL, until bigint NOT NULL, \
+            version bigint, sealed bytea, PRIMARY KEY (tenant, space, key, until)",
+        options: "",
+        rights: "SELECT, INSERT, DELETE",
     },
     Table {
         name: "ledger_entry",
@@ -131,6 +141,7 @@ fn base(target: &Target) -> String {
         fence(&mut add, name, &server, rights);
         add(&format!("CREATE POLICY own ON bailiwick.{name} USING ({OWN}) WITH CHECK ({OWN});"));
     }
+    add("CREATE INDEX past_until ON bailiwick.past (tenant, until);");
     add("CREATE INDEX tenant_due ON bailiwick.tenant (wake) WHERE wake IS NOT NULL;");
     add("CREATE POLICY platform ON bailiwick.tenant FOR SELECT \
          USING ((SELECT current_setting('bailiwick.plane', true)) = 'platform');");
@@ -172,6 +183,7 @@ fn fence(add: &mut impl FnMut(&str), table: &str, server: &str, rights: &str) {
 pub(crate) const FENCED: &[(&str, &[&str])] = &[
     ("tenant", &["own", "platform"]),
     ("record", &["own"]),
+    ("past", &["own"]),
     ("ledger_entry", &["own"]),
     ("ledger_subtree", &["own"]),
     ("slug", &["own", "platform"]),

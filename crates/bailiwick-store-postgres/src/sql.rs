@@ -41,10 +41,10 @@ macro_rules! statements {
 }
 
 statements! {
-    Header(UUID) = "SELECT tenant, slug, state, epoch, ledger, counts, meta, meta_version, revision \
+    Header(UUID) = "SELECT tenant, slug, state, epoch, ledger, counts, meta, meta_version, revision, wake \
         FROM bailiwick.tenant WHERE tenant = $1";
     Headers(TEXT, UUID, INT8) = "SELECT t.tenant, t.slug, t.state, t.epoch, t.ledger, t.counts, t.meta, t.meta_version, \
-        t.revision FROM bailiwick.slug s JOIN bailiwick.tenant t ON t.tenant = s.tenant \
+        t.revision, t.wake FROM bailiwick.slug s JOIN bailiwick.tenant t ON t.tenant = s.tenant \
         WHERE s.slug > $1 AND s.tenant <> $2 ORDER BY s.slug LIMIT $3";
     TenantBySlug(TEXT) = "SELECT tenant FROM bailiwick.slug WHERE slug = $1";
     Totals(UUID) = "SELECT state, count(*) FROM bailiwick.tenant WHERE tenant <> $1 GROUP BY state ORDER BY state";
@@ -61,6 +61,14 @@ statements! {
         WHERE tenant = $1 AND space = $2 AND key >= $3 AND key < $4 ORDER BY key LIMIT $5";
     KeysToEnd(UUID, INT2, BYTEA, INT8) = "SELECT key FROM bailiwick.record \
         WHERE tenant = $1 AND space = $2 AND key >= $3 ORDER BY key LIMIT $4";
+    PastFrom(UUID) = "SELECT past_from FROM bailiwick.tenant WHERE tenant = $1";
+    /// The present, with the earliest of what changed since put back.
+    RecordsAt(UUID, INT2, INT8, BYTEA, INT8) = "SELECT key, version, sealed FROM (SELECT DISTINCT ON (p.key) p.key, p.version, \
+        p.sealed FROM bailiwick.past p WHERE p.tenant = $1 AND p.space = $2 AND p.until >= $3 AND p.key >= $4 \
+        ORDER BY p.key, p.until) was WHERE sealed IS NOT NULL \
+        UNION ALL SELECT r.key, r.version, r.sealed FROM bailiwick.record r \
+        WHERE r.tenant = $1 AND r.space = $2 AND r.key >= $4 AND NOT EXISTS (SELECT 1 FROM bailiwick.past p \
+        WHERE p.tenant = $1 AND p.space = $2 AND p.key = r.key AND p.until >= $3) ORDER BY 1 LIMIT $5";
     Entries(UUID, INT8, INT8) = "SELECT idx, leaf, sealed FROM bailiwick.ledger_entry \
         WHERE tenant = $1 AND idx >= $2 ORDER BY idx LIMIT $3";
     Leaves(UUID, INT8, INT8) = "SELECT leaf FROM bailiwick.ledger_entry \
@@ -124,6 +132,20 @@ statements! {
         USING unnest($1, $2, $3) u(tenant, space, key) \
         WHERE r.tenant = u.tenant AND r.space = u.space AND r.key = u.key RETURNING 1) \
         SELECT 1 / (count(*) = $4)::int FROM w";
+    /// What records are, before the group changes them. Of several commits without entries at one size, what was before the
+    /// first is what was at that size.
+    KeepPast(UUID_ARRAY, INT2_ARRAY, BYTEA_ARRAY, INT8_ARRAY) = "INSERT INTO bailiwick.past \
+        (tenant, space, key, until, version, sealed) SELECT u.tenant, u.space, u.key, u.until, r.version, r.sealed \
+        FROM unnest($1, $2, $3, $4) u(tenant, space, key, until) LEFT JOIN bailiwick.record r \
+        ON r.tenant = u.tenant AND r.space = u.space AND r.key = u.key ON CONFLICT DO NOTHING";
+    /// What records were between two commits of the group.
+    PutPast(UUID_ARRAY, INT2_ARRAY, BYTEA_ARRAY, INT8_ARRAY, INT8_ARRAY, BYTEA_ARRAY) = "INSERT INTO bailiwick.past \
+        (tenant, space, key, until, version, sealed) SELECT tenant, space, key, until, version, sealed \
+        FROM unnest($1, $2, $3, $4, $5, $6) u(tenant, space, key, until, version, sealed) ON CONFLICT DO NOTHING";
+    KnownFrom(UUID, INT8) = "UPDATE bailiwick.tenant SET past_from = greatest(past_from, $2) WHERE tenant = $1";
+    ForgetPast(UUID, INT8, INT8) = "WITH w AS (DELETE FROM bailiwick.past WHERE tenant = $1 AND (space, key, until) IN \
+        (SELECT space, key, until FROM bailiwick.past WHERE tenant = $1 AND until < $2 LIMIT $3) RETURNING 1) \
+        SELECT count(*) FROM w";
     PutEntries(UUID_ARRAY, INT8_ARRAY, BYTEA_ARRAY, BYTEA_ARRAY) = "INSERT INTO bailiwick.ledger_entry \
         (tenant, idx, leaf, sealed) SELECT tenant, idx, leaf, sealed FROM unnest($1, $2, $3, $4) u(tenant, idx, leaf, sealed)";
     PutSubtrees(UUID_ARRAY, INT2_ARRAY, INT8_ARRAY, BYTEA_ARRAY) = "INSERT INTO bailiwick.ledger_subtree \

@@ -17,6 +17,10 @@ const VERSION: &str = "SELECT version FROM record WHERE tenant_no = ?1 AND space
 const PUT: &str = "INSERT INTO record (tenant_no, space, key, version, sealed) VALUES (?1, ?2, ?3, ?4, ?5)";
 const REPLACE: &str = "UPDATE record SET version = ?4, sealed = ?5 WHERE tenant_no = ?1 AND space = ?2 AND key = ?3";
 const REMOVE: &str = "DELETE FROM record WHERE tenant_no = ?1 AND space = ?2 AND key = ?3";
+// Of several commits without entries at one size, what was before the first is what was at that size.
+const KEEP: &str = "INSERT OR IGNORE INTO past (tenant_no, space, key, until, version, sealed) \
+    SELECT ?1, ?2, ?3, ?4, version, sealed FROM record WHERE tenant_no = ?1 AND space = ?2 AND key = ?3";
+const KEEP_ABSENCE: &str = "INSERT OR IGNORE INTO past (tenant_no, space, key, until) VALUES (?1, ?2, ?3, ?4)";
 const APPEND: &str = "INSERT INTO ledger_entry (tenant_no, idx, leaf, sealed) VALUES (?1, ?2, ?3, ?4)";
 const SUBTREE: &str = "INSERT INTO ledger_subtree (tenant_no, level, n, hash) VALUES (?1, ?2, ?3, ?4)";
 
@@ -84,6 +88,7 @@ fn apply(conn: &Connection, heads: &mut Heads, part: &Part) -> Result<Receipt, F
         }
     };
     for write in &part.writes {
+        keep(conn, no, receipt.first_index, write)?;
         apply_write(conn, no, write)?;
     }
     append(conn, no, receipt.first_index, &part.entries)?;
@@ -91,6 +96,19 @@ fn apply(conn: &Connection, heads: &mut Heads, part: &Part) -> Result<Receipt, F
         conn.prepare_cached(SUBTREE)?.execute(params![no, level, n.cast_signed(), hash])?;
     }
     Ok(receipt)
+}
+
+/// Keeps what a record is before a write, where that is kept.
+fn keep(conn: &Connection, no: i64, until: u64, write: &Write) -> rusqlite::Result<()> {
+    let (space, key) = (write.space.number(), &write.key);
+    let sql = match (write.expected, &write.value) {
+        _ if !write.space.keeps_past() => return Ok(()),
+        (None, None) => return Ok(()),
+        (None, Some(_)) => KEEP_ABSENCE,
+        (Some(_), _) => KEEP,
+    };
+    conn.prepare_cached(sql)?.execute(params![no, space, key, until.cast_signed()])?;
+    Ok(())
 }
 
 fn apply_write(conn: &Connection, no: i64, write: &Write) -> rusqlite::Result<()> {

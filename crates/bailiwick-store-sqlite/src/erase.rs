@@ -18,6 +18,9 @@ const ENTRIES_MAX: u64 = 512;
 
 const RECORDS: &str = "SELECT space, key, length(sealed) FROM record WHERE tenant_no = ?1 LIMIT ?2";
 const REMOVE: &str = "DELETE FROM record WHERE tenant_no = ?1 AND space = ?2 AND key = ?3";
+const FORGET: &str = "DELETE FROM past WHERE tenant_no = ?1 AND (space, key, until) IN \
+    (SELECT space, key, until FROM past WHERE tenant_no = ?1 AND until < ?2 LIMIT ?3)";
+const KNOWN_FROM: &str = "UPDATE tenant SET past_from = max(past_from, ?2) WHERE no = ?1";
 const EMPTY: &str = "UPDATE ledger_entry SET sealed = x'' \
     WHERE tenant_no = ?1 AND idx >= ?2 AND idx < ?3 AND length(sealed) > 0";
 
@@ -45,7 +48,21 @@ pub(crate) fn step(conn: &Connection, heads: &mut Heads, tenant: TenantId, from:
         head.touch(Change::Progress);
         return Ok(Some(from));
     }
+    let forgotten = conn.prepare_cached(FORGET)?.execute(params![head.no, i64::MAX, RECORDS_MAX.cast_signed()])?;
+    if forgotten > 0 {
+        return Ok(Some(from));
+    }
     let (size, to) = (head.row.ledger.size(), from.saturating_add(ENTRIES_MAX));
     conn.prepare_cached(EMPTY)?.execute(params![head.no, from.cast_signed(), to.cast_signed()])?;
     Ok((to < size).then_some(to))
+}
+
+/// Forgets some of what records were before the ledger had `size` entries. Returns whether there may be more.
+pub(crate) fn forget(conn: &Connection, heads: &mut Heads, tenant: TenantId, size: u64) -> Result<bool, Fail> {
+    let Some(head) = heads.load(conn, tenant)? else { return Ok(false) };
+    let size = i64::try_from(size).unwrap_or(i64::MAX);
+    // First what is said to be known: nobody must be shown a past that is half gone.
+    conn.prepare_cached(KNOWN_FROM)?.execute(params![head.no, size])?;
+    let forgotten = conn.prepare_cached(FORGET)?.execute(params![head.no, size, RECORDS_MAX.cast_signed()])?;
+    Ok(forgotten > 0)
 }

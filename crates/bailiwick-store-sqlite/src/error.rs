@@ -22,6 +22,16 @@ pub enum OpenError {
         /// The newest that this build knows.
         known: u32,
     },
+    /// It was last written by an older release, and whoever only reads it cannot bring it up to date.
+    #[error(
+        "the database has schema version {found}, this release reads {known}: start a server of this release on it once"
+    )]
+    Older {
+        /// Its version.
+        found: u32,
+        /// The one that this build reads.
+        known: u32,
+    },
     /// It is a SQLite database, but not one of ours.
     #[error("the file is a database of another program")]
     Foreign,

@@ -55,7 +55,7 @@ impl Head {
         if let Some((_, meta)) = &header.meta {
             self.meta = Some(meta.clone());
         }
-        if header.state.is_some() || header.meta.is_some() || self.row.wake != wake {
+        if header.state.is_some() || header.meta.is_some() || header.restored.is_some() || self.row.wake != wake {
             self.touch(Change::Row);
         } else if header.bump_epoch || !part.writes.is_empty() || !part.entries.is_empty() {
             self.touch(Change::Progress);

@@ -5,7 +5,8 @@
 //!
 //! # Invariants
 //! - The port's, INV-STORE-1 to 5; how each is kept is said where it is kept.
-//! - INV-SQLITE-3: one process has the file open. A second one is refused by an advisory lock on `<database>.lock`.
+//! - INV-SQLITE-3: one process has the file open to write. A second one is refused by an advisory lock on
+//!   `<database>.lock`. Who only reads, for a backup, needs no lock (see `snapshot`).
 //!
 //! # Deliberately absent
 //! No network file systems (SQLite's WAL needs shared memory). No second writer, so no lock to wait for and no deadlock.
@@ -23,6 +24,7 @@ mod read;
 #[cfg(test)]
 mod sabotage;
 mod schema;
+mod snapshot;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -45,6 +47,7 @@ use crate::connect::Place;
 pub use crate::error::OpenError;
 use crate::pool::{Numbers, Pool};
 use crate::read::{Range, Read};
+pub use crate::snapshot::SqliteSnapshot;
 use crate::writer::{Answer, Job, Request, Writer};
 
 /// Rows that are read where they are asked for; a longer read moves to a blocking thread.
@@ -224,6 +227,30 @@ impl Store for SqliteStore {
         let (prefix, after) = (prefix.to_vec(), after.map(<[u8]>::to_vec));
         let range = Range { tenant, space, prefix, after, limit };
         self.scan(limit, move |conn, numbers| read::records(conn, numbers, &range)).await
+    }
+
+    async fn past_from(&self, tenant: TenantId) -> Result<Option<u64>, StoreError> {
+        self.pool.read(|conn, numbers| read::past_from(conn, numbers, tenant))
+    }
+
+    async fn records_at(
+        &self,
+        tenant: TenantId,
+        space: Space,
+        size: u64,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Record)>, StoreError> {
+        let range = Range { tenant, space, prefix: Vec::new(), after: after.map(<[u8]>::to_vec), limit };
+        // However few are wanted, what has changed since may be much.
+        self.scan(usize::MAX, move |conn, numbers| read::records_at(conn, numbers, &range, size)).await
+    }
+
+    async fn forget_past(&self, tenant: TenantId, size: u64) -> Result<(), StoreError> {
+        while let Answer::Forgotten { is_more: true } =
+            self.ask(Request::Forget { tenant, size }).await.map_err(unexpected)?
+        {}
+        Ok(())
     }
 
     async fn children(

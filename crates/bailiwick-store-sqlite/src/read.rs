@@ -10,7 +10,7 @@ use bailiwick_ledger::{CompactRange, Hash};
 use bailiwick_store::{Child, Counts, Header, Record, Space, StoreError, StoredEntry, Totals};
 use bailiwick_types::{TenantId, Timestamp};
 use rusqlite::types::FromSql;
-use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+use rusqlite::{Connection, OptionalExtension, Params, Row, Transaction, params};
 
 use crate::pool::Numbers;
 
@@ -19,8 +19,8 @@ pub(crate) type Read<T> = rusqlite::Result<Result<T, StoreError>>;
 
 const NUMBER: &str = "SELECT no FROM tenant WHERE id = ?1";
 const HEADER: &str =
-    "SELECT id, slug, state, epoch, ledger, counts, meta, meta_version, revision FROM tenant WHERE no = ?1";
-const HEADERS: &str = "SELECT id, slug, state, epoch, ledger, counts, meta, meta_version, revision FROM tenant \
+    "SELECT id, slug, state, epoch, ledger, counts, meta, meta_version, revision, wake FROM tenant WHERE no = ?1";
+const HEADERS: &str = "SELECT id, slug, state, epoch, ledger, counts, meta, meta_version, revision, wake FROM tenant \
     WHERE slug > ?1 AND id <> ?2 ORDER BY slug LIMIT ?3";
 const BY_SLUG: &str = "SELECT id FROM tenant WHERE slug = ?1";
 const TOTALS: &str = "SELECT state, count(*) FROM tenant GROUP BY state";
@@ -30,6 +30,9 @@ const RECORDS: &str = "SELECT key, version, sealed FROM record \
     WHERE tenant_no = ?1 AND space = ?2 AND key >= ?3 AND key < ?4 ORDER BY key LIMIT ?5";
 const RECORDS_TO_END: &str = "SELECT key, version, sealed FROM record \
     WHERE tenant_no = ?1 AND space = ?2 AND key >= ?3 ORDER BY key LIMIT ?4";
+const PAST: &str = "SELECT key, version, sealed FROM past \
+    WHERE tenant_no = ?1 AND space = ?2 AND key >= ?3 AND until >= ?4 ORDER BY key, until";
+const PAST_FROM: &str = "SELECT past_from FROM tenant WHERE no = ?1";
 const KEYS: &str = "SELECT key FROM record \
     WHERE tenant_no = ?1 AND space = ?2 AND key >= ?3 AND key < ?4 ORDER BY key LIMIT ?5";
 const KEYS_TO_END: &str = "SELECT key FROM record \
@@ -84,6 +87,11 @@ pub(crate) fn number(conn: &Connection, numbers: &Numbers, tenant: TenantId) -> 
     Ok(no)
 }
 
+/// One state for several statements; a connection that is in a transaction already has one.
+fn snapshot(conn: &Connection) -> rusqlite::Result<Option<Transaction<'_>>> {
+    if conn.is_autocommit() { conn.unchecked_transaction().map(Some) } else { Ok(None) }
+}
+
 pub(crate) fn beat(conn: &Connection) -> Read<i64> {
     Ok(one(conn, BEAT, [])?.map_or_else(|| damaged("the row that shows that writes work is gone"), Ok))
 }
@@ -105,6 +113,7 @@ fn header_of(row: &Row<'_>) -> Read<Header> {
         meta: row.get(6)?,
         meta_version: unsigned(row, 7)?,
         revision: unsigned(row, 8)?,
+        wake: row.get::<_, Option<i64>>(9)?.map(Timestamp::from_unix_ms),
     }))
 }
 
@@ -126,15 +135,16 @@ pub(crate) fn headers(conn: &Connection, after: Option<&str>, limit: usize) -> R
 
 pub(crate) fn totals(conn: &Connection) -> Read<Totals> {
     // One snapshot for both, or the platform could be taken from another state than it was counted in.
-    let snapshot = conn.unchecked_transaction()?;
-    let platform: Option<u8> = one(&snapshot, STATE, [TenantId::PLATFORM.as_bytes()])?;
-    let mut by_state: Vec<(u8, u64)> = all(&snapshot, TOTALS, [], |row| Ok((row.get(0)?, unsigned(row, 1)?)))?;
+    let snapshot = snapshot(conn)?;
+    let platform: Option<u8> = one(conn, STATE, [TenantId::PLATFORM.as_bytes()])?;
+    let mut by_state: Vec<(u8, u64)> = all(conn, TOTALS, [], |row| Ok((row.get(0)?, unsigned(row, 1)?)))?;
     for (state, tenants) in &mut by_state {
         if Some(*state) == platform {
             *tenants = tenants.saturating_sub(1);
         }
     }
     by_state.retain(|(_, tenants)| *tenants > 0);
+    drop(snapshot);
     Ok(Ok(Totals { by_state }))
 }
 
@@ -191,6 +201,64 @@ pub(crate) fn records(conn: &Connection, numbers: &Numbers, range: &Range) -> Re
     }))
 }
 
+pub(crate) fn past_from(conn: &Connection, numbers: &Numbers, tenant: TenantId) -> Read<Option<u64>> {
+    let Some(no) = number(conn, numbers, tenant)? else { return Ok(Ok(Some(0))) };
+    Ok(Ok(one::<i64>(conn, PAST_FROM, [no])?.map(i64::cast_unsigned)))
+}
+
+/// A row of the present or of the past: the key, and the record, if there was one.
+type Remembered = (Vec<u8>, Option<Record>);
+
+fn row_of(row: &Row<'_>) -> rusqlite::Result<Remembered> {
+    let record = match row.get::<_, Option<Vec<u8>>>(2)? {
+        Some(sealed) => Some(Record { version: unsigned(row, 1)?, sealed }),
+        None => None,
+    };
+    Ok((row.get(0)?, record))
+}
+
+/// The present, with what changed since put back: two lists in the order of their keys, merged.
+pub(crate) fn records_at(
+    conn: &Connection,
+    numbers: &Numbers,
+    range: &Range,
+    size: u64,
+) -> Read<Vec<(Vec<u8>, Record)>> {
+    let Some(no) = number(conn, numbers, range.tenant)? else { return Ok(Ok(Vec::new())) };
+    let snapshot = conn.unchecked_transaction()?;
+    let from = range.after.as_deref().map(next).unwrap_or_default();
+    let space = range.space.number();
+    let mut present = snapshot.prepare_cached(RECORDS_TO_END)?;
+    let mut present = present.query_map(params![no, space, from, i64::MAX], row_of)?;
+    let mut past = snapshot.prepare_cached(PAST)?;
+    let mut past = past.query_map(params![no, space, from, position(size)], row_of)?;
+    let (mut now, mut then) = (present.next().transpose()?, past.next().transpose()?);
+    let mut found = Vec::new();
+    while found.len() < range.limit {
+        let takes_past = match (&now, &then) {
+            (None, None) => break,
+            (Some((now, _)), Some((then, _))) => then <= now,
+            (_, then) => then.is_some(),
+        };
+        let taken = if takes_past { then.take() } else { now.take() };
+        let Some((key, record)) = taken else { break };
+        if takes_past {
+            if now.as_ref().is_some_and(|(other, _)| *other == key) {
+                now = present.next().transpose()?;
+            }
+            // The first row of a key is the earliest, and the one that counts.
+            then = past.next().transpose()?;
+            while then.as_ref().is_some_and(|(other, _)| *other == key) {
+                then = past.next().transpose()?;
+            }
+        } else {
+            now = present.next().transpose()?;
+        }
+        found.extend(record.map(|record| (key, record)));
+    }
+    Ok(Ok(found))
+}
+
 /// A key's first segment, with its `/` if it has one.
 fn first_segment(path: &[u8]) -> &[u8] {
     match path.iter().position(|byte| *byte == b'/') {
@@ -207,7 +275,7 @@ fn behind(prefix: &[u8], name: &[u8]) -> Option<Vec<u8>> {
 
 pub(crate) fn children(conn: &Connection, numbers: &Numbers, range: &Range) -> Read<Vec<Child>> {
     let Some(no) = number(conn, numbers, range.tenant)? else { return Ok(Ok(Vec::new())) };
-    let snapshot = conn.unchecked_transaction()?;
+    let _snapshot = snapshot(conn)?;
     let (prefix, end) = (range.prefix.as_slice(), past(&range.prefix));
     // A key that is the prefix itself has no name below it, so even the first search starts behind one.
     let after = range.after.as_deref().map(first_segment).unwrap_or_default();
@@ -217,7 +285,7 @@ pub(crate) fn children(conn: &Connection, numbers: &Numbers, range: &Range) -> R
         && found.len() < range.limit
     {
         let (space, limit) = (range.space.number(), bounded(range.limit - found.len()));
-        let mut statement = snapshot.prepare_cached(if end.is_some() { KEYS } else { KEYS_TO_END })?;
+        let mut statement = conn.prepare_cached(if end.is_some() { KEYS } else { KEYS_TO_END })?;
         let mut rows = match &end {
             Some(end) => statement.query(params![no, space, start, end, limit])?,
             None => statement.query(params![no, space, start, limit])?,
@@ -313,6 +381,8 @@ mod tests {
             RECORD,
             RECORDS,
             RECORDS_TO_END,
+            PAST,
+            PAST_FROM,
             KEYS,
             KEYS_TO_END,
             ENTRIES,

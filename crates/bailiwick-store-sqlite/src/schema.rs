@@ -8,12 +8,16 @@
 //! # Why these shapes
 //! - `ledger_entry` is a rowid table: entries land at its end in commit order whatever tenant they are of, so a group of
 //!   commits dirties few pages. Only the small index on (tenant, index) is scattered.
+//! - `past` says what a record was before the commit whose first entry has the index `until`: the state at a size is the
+//!   present one with the earliest of each key's rows from that size on put back.
 //! - `due` is an index on the tenant's row, not a table: it cannot disagree with it.
 //! - `room` is always empty: a beat fills and clears it, so that readiness needs the room that a request needs.
 //! - Counts and the ledger's edge are in the tenant's row: one row is written per tenant and group, not per commit.
 //!
 //! # Deliberately absent
 //! No foreign keys (every write goes through one thread that has just read the tenant's row), no triggers, no views.
+
+use std::cmp::Ordering;
 
 use rusqlite::Connection;
 
@@ -83,11 +87,37 @@ ALTER TABLE installation RENAME TO pulse;
     "
 ALTER TABLE tenant ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;
 ",
+    "
+CREATE TABLE past (
+    tenant_no INTEGER NOT NULL,
+    space INTEGER NOT NULL,
+    key BLOB NOT NULL,
+    until INTEGER NOT NULL,
+    version INTEGER,
+    sealed BLOB,
+    PRIMARY KEY (tenant_no, space, key, until)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX past_until ON past (tenant_no, until);
+ALTER TABLE tenant ADD COLUMN past_from INTEGER NOT NULL DEFAULT 0;
+UPDATE tenant SET past_from = coalesce((SELECT max(idx) + 1 FROM ledger_entry WHERE tenant_no = tenant.no), 0);
+",
 ];
 
 /// The newest version that this build knows.
 pub(crate) fn newest() -> u32 {
     u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX)
+}
+
+/// Refuses a database that is not ours, or not of this version.
+pub(crate) fn check(conn: &Connection) -> Result<(), OpenError> {
+    let application: i32 = conn.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    let found: u32 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    match (application, found.cmp(&newest())) {
+        (APPLICATION_ID, Ordering::Equal) => Ok(()),
+        (APPLICATION_ID, Ordering::Greater) => Err(OpenError::Newer { found, known: newest() }),
+        (APPLICATION_ID, Ordering::Less) => Err(OpenError::Older { found, known: newest() }),
+        _ => Err(OpenError::Foreign),
+    }
 }
 
 /// Brings a database to the newest version, one transaction per step.

@@ -55,6 +55,11 @@ pub(crate) enum Request {
         tenant: TenantId,
         from: u64,
     },
+    /// One step of forgetting what records were before the ledger had this size.
+    Forget {
+        tenant: TenantId,
+        size: u64,
+    },
     /// A durable write that says nothing.
     Beat,
 }
@@ -68,7 +73,7 @@ impl Request {
                     part.writes.iter().filter_map(|write| write.value.as_ref()).map(|(_, sealed)| sealed.len());
                 writes.chain(part.entries.iter().map(|entry| entry.sealed.len())).fold(sum, usize::saturating_add)
             }),
-            Self::Erase { .. } => GROUP_BYTES_MAX / 8,
+            Self::Erase { .. } | Self::Forget { .. } => GROUP_BYTES_MAX / 8,
             Self::Beat => 0,
         }
     }
@@ -79,6 +84,7 @@ impl Request {
 pub(crate) enum Answer {
     Committed(Committed),
     Erased { next: Option<u64> },
+    Forgotten { is_more: bool },
     Beat(i64),
 }
 
@@ -287,6 +293,9 @@ fn perform(conn: &Connection, heads: &mut Heads, request: &Request) -> rusqlite:
     let done = match request {
         Request::Commit(commit) => apply::commit(conn, heads, commit).map(Answer::Committed),
         Request::Erase { tenant, from } => erase::step(conn, heads, *tenant, *from).map(|next| Answer::Erased { next }),
+        Request::Forget { tenant, size } => {
+            erase::forget(conn, heads, *tenant, *size).map(|is_more| Answer::Forgotten { is_more })
+        }
         Request::Beat => beat(conn),
     };
     match done {

@@ -102,7 +102,7 @@ pub enum Expect {
     /// (an operator's act on it).
     Exists,
     /// Neither the id nor the slug was ever used; the part creates the tenant with epoch 1 (whether it bumps the epoch or
-    /// not), and must set state and meta. Otherwise [`crate::CommitError::TenantExists`], which goes first, so that
+    /// not, unless it is [`HeaderChange::restored`]), and must set state and meta. Otherwise [`crate::CommitError::TenantExists`], which goes first, so that
     /// whoever repeats a commit whose answer was lost finds its own tenant, or [`crate::CommitError::SlugTaken`].
     Absent {
         /// The new tenant's slug.
@@ -121,6 +121,24 @@ pub struct HeaderChange {
     pub meta: Option<(u64, Vec<u8>)>,
     /// When the tenant's background work is due next.
     pub wake: Option<Wake>,
+    /// What the tenant had reached in another store. For `bailiwick-transfer` alone: whatever else changes a tenant has
+    /// earned its numbers here.
+    pub restored: Option<Restored>,
+}
+
+/// The numbers of a tenant that was moved here from another store.
+///
+/// Each becomes this after everything else in the part was applied, and none may be less than it was before the part:
+/// numbers that went back would let what was decided before pass for what was decided now. Otherwise
+/// [`crate::CommitError::Conflict`] with no space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Restored {
+    /// As in [`crate::Header`].
+    pub epoch: u64,
+    /// As in [`crate::Header`].
+    pub meta_version: u64,
+    /// As in [`crate::Header`].
+    pub revision: u64,
 }
 
 /// A wake-up of the tenant. A tenant has at most one; it stays due until a commit changes it.

@@ -68,6 +68,13 @@ impl Head {
         if part.header.meta.as_ref().is_some_and(|(expected, _)| *expected != self.meta_version) {
             return Err(CommitError::Conflict { space: None });
         }
+        if part.header.restored.is_some_and(|restored| {
+            restored.epoch < self.epoch
+                || restored.meta_version < self.meta_version
+                || restored.revision < self.revision
+        }) {
+            return Err(CommitError::Conflict { space: None });
+        }
         if part.writes.is_empty() {
             return Ok(());
         }
@@ -108,6 +115,10 @@ impl Head {
         }
         if !part.writes.is_empty() {
             self.revision += 1;
+        }
+        if let Some(restored) = header.restored {
+            (self.epoch, self.meta_version) = (restored.epoch, restored.meta_version);
+            self.revision = restored.revision;
         }
         let first_index = self.ledger.size();
         for entry in &part.entries {

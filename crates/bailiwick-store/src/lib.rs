@@ -24,7 +24,7 @@ use async_trait::async_trait;
 use bailiwick_ledger::Hash;
 use bailiwick_types::{TenantId, Timestamp};
 
-pub use commit::{Commit, Committed, Expect, HeaderChange, NewEntry, Part, Receipt, Wake, Write};
+pub use commit::{Commit, Committed, Expect, HeaderChange, NewEntry, Part, Receipt, Restored, Wake, Write};
 pub use error::{CommitError, StoreError};
 pub use head::{Head, Subtree};
 pub use record::{Child, Counts, Header, Known, Record, Space, StoredEntry, Totals};
@@ -73,6 +73,33 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<(Vec<u8>, Record)>, StoreError>;
 
+    /// From which size of its ledger on the store knows what a tenant's records were; `None`: it keeps no past. A tenant
+    /// that the store has kept from its creation is known from 0 on.
+    async fn past_from(&self, _tenant: TenantId) -> Result<Option<u64>, StoreError> {
+        Ok(None)
+    }
+
+    /// The records of a space as they were when the tenant's ledger had `size` entries: with what every commit wrote whose
+    /// entries are below `size`, and without what any later one wrote (one without entries counts as if it had the next).
+    /// In byte order of their keys, after `after` (exclusive), at most `limit`. Of a space that keeps no past
+    /// ([`Space::keeps_past`]) as they are; of a size before [`Store::past_from`] it is not said what comes.
+    async fn records_at(
+        &self,
+        tenant: TenantId,
+        space: Space,
+        size: u64,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Record)>, StoreError> {
+        let _ = (tenant, space, size, after, limit);
+        Err(StoreError::Unavailable("this engine keeps no past".to_owned()))
+    }
+
+    /// Forgets what records were before the ledger had `size` entries. Idempotent; runs in bounded steps.
+    async fn forget_past(&self, _tenant: TenantId, _size: u64) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// The names directly below `prefix` when keys are read as paths with `/`: for keys `p/a`, `p/b/c`, `p/b/d` and
     /// prefix `p/`, these are `a` and `b/`. In byte order, after `after` (exclusive, a name as returned), at most
     /// `limit`. The cost does not depend on how many keys lie below one name. Names are returned as the bytes in the
@@ -104,14 +131,20 @@ pub trait Store: Send + Sync + 'static {
     /// Tenants (the platform too) whose wake-up time is at or before `now`, earliest first, at most `limit`.
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, TenantId)>, StoreError>;
 
-    /// Removes everything of a tenant but its header, its ledger's leaf hashes and its place in the tree: all records,
-    /// and the sealed bytes of the entries that it has when the call begins. The header keeps everything but the counts,
+    /// Removes everything of a tenant but its header, its ledger's leaf hashes and its place in the tree: all records, and
+    /// what they were, and the sealed bytes of the entries that it has when the call begins. The header keeps everything but the counts,
     /// which become zero; the wake-up stays too, as it may be what finishes an erasure. Idempotent, and nothing to do
     /// for a tenant that does not exist; runs in bounded steps, so a crash leaves some for the next call.
     async fn erase(&self, tenant: TenantId) -> Result<(), StoreError>;
 
     /// A cheap end-to-end check that reads and durable writes work, for readiness.
     async fn ping(&self) -> Result<(), StoreError>;
+
+    /// What the engine counts, for monitoring: a name that fits Prometheus (`postgres_reconnects_total`; what ends in
+    /// `_total` only grows), what it is, and its value. Nothing of one tenant.
+    fn metrics(&self) -> Vec<(&'static str, &'static str, u64)> {
+        Vec::new()
+    }
 
     /// Bytes on disk.
     async fn size_bytes(&self) -> Result<u64, StoreError>;

@@ -1,7 +1,7 @@
 //! What the store keeps.
 
 use bailiwick_ledger::{CompactRange, Hash};
-use bailiwick_types::TenantId;
+use bailiwick_types::{TenantId, Timestamp};
 
 macro_rules! spaces {
     ($($name:ident = $number:literal, $text:literal, $doc:literal;)+) => {
@@ -15,6 +15,15 @@ macro_rules! spaces {
             pub const ALL: &'static [Self] = &[$(Self::$name),+];
             /// The name, as it is bound into sealed bytes.
             pub const fn as_str(self) -> &'static str { match self { $(Self::$name => $text),+ } }
+            /// Whether the store keeps what its records were: what is needed to know a tenant as it was. Not credentials,
+            /// which are never put back, and not a secret's values, which are never changed, and gone when they are
+            /// destroyed.
+            pub const fn keeps_past(self) -> bool {
+                matches!(
+                    self,
+                    Self::Member | Self::Account | Self::Binding | Self::Policy | Self::Mount | Self::Secret | Self::Invariant
+                )
+            }
             /// The number on disk.
             pub const fn number(self) -> u8 { self as u8 }
             /// The space with this number.
@@ -147,6 +156,8 @@ pub struct Header {
     pub meta_version: u64,
     /// Grows by one with each part that has writes: while it stands, so does every record.
     pub revision: u64,
+    /// When the tenant's background work is due, if it is. What [`crate::Store::due`] goes by.
+    pub wake: Option<Timestamp>,
 }
 
 /// A ledger entry as it is stored.

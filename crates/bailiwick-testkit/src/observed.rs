@@ -1,6 +1,7 @@
 //! The store, watched: which planes a request touches, and how much work it makes.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use bailiwick_ledger::Hash;
@@ -22,17 +23,24 @@ pub struct Operation {
 /// Writes down every call and passes it on.
 pub(crate) struct Observed {
     inner: Arc<dyn Store>,
+    /// Whether the store answers as one that keeps no past.
+    hides_past: AtomicBool,
     log: Mutex<Vec<Operation>>,
 }
 
 impl Observed {
     pub(crate) fn new(inner: Arc<dyn Store>) -> Self {
-        Self { inner, log: Mutex::new(Vec::new()) }
+        Self { inner, hides_past: AtomicBool::new(false), log: Mutex::new(Vec::new()) }
     }
 
     /// What was written down since the last time.
     pub(crate) fn take(&self) -> Vec<Operation> {
         std::mem::take(&mut self.log.lock())
+    }
+
+    /// From now on as an engine that keeps no past.
+    pub(crate) fn hide_past(&self) {
+        self.hides_past.store(true, Ordering::Relaxed);
     }
 
     fn note(&self, planes: &[TenantId], work: String) {
@@ -96,6 +104,32 @@ impl Store for Observed {
         let found = self.inner.records(tenant, space, prefix, after, limit).await?;
         self.note(&[tenant], format!("records {space:?} {limit} {}", found.len()));
         Ok(found)
+    }
+
+    async fn past_from(&self, tenant: TenantId) -> Result<Option<u64>, StoreError> {
+        self.note(&[tenant], "past_from".to_owned());
+        if self.hides_past.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        self.inner.past_from(tenant).await
+    }
+
+    async fn records_at(
+        &self,
+        tenant: TenantId,
+        space: Space,
+        size: u64,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Record)>, StoreError> {
+        let found = self.inner.records_at(tenant, space, size, after, limit).await?;
+        self.note(&[tenant], format!("records_at {space:?} {limit} {}", found.len()));
+        Ok(found)
+    }
+
+    async fn forget_past(&self, tenant: TenantId, size: u64) -> Result<(), StoreError> {
+        self.note(&[tenant], "forget_past".to_owned());
+        self.inner.forget_past(tenant, size).await
     }
 
     async fn children(

@@ -4,8 +4,10 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bailiwick_http::Server;
 use bailiwick_types::CredentialText;
 use bytes::Bytes;
 use http_body::Frame;
@@ -30,6 +32,7 @@ pub struct Request<'w> {
     is_cut_off: bool,
     label: Option<String>,
     peer: Option<SocketAddr>,
+    node: Option<Arc<Server>>,
 }
 
 impl<'w> Request<'w> {
@@ -37,7 +40,7 @@ impl<'w> Request<'w> {
         let builder = http::Request::builder().method(method).uri(target);
         let peer = Some(names::PEER.parse().unwrap());
         let (caller, body) = (String::new(), Bytes::new());
-        Self { world, builder, caller, body, piece: usize::MAX, is_cut_off: false, label: None, peer }
+        Self { world, builder, caller, body, piece: usize::MAX, is_cut_off: false, label: None, peer, node: None }
     }
 
     /// Sent with this credential: in `X-Vault-Token` at the Vault door, as a bearer token elsewhere. An empty one is
@@ -108,6 +111,12 @@ impl<'w> Request<'w> {
         self
     }
 
+    /// Sent to this node in place of the world's own server.
+    pub fn through(mut self, node: &Arc<Server>) -> Self {
+        self.node = Some(Arc::clone(node));
+        self
+    }
+
     /// Sends it and waits for the answer.
     ///
     /// # Panics
@@ -140,7 +149,7 @@ impl<'w> Request<'w> {
         let label = self.label.unwrap_or_else(|| self.world.next_label(&whose(&self.caller)));
         let body = Pieces::of(&self.body, self.piece, self.is_cut_off);
         let request = self.builder.body(body).expect("a request that HTTP knows");
-        let server = self.world.server().clone();
+        let server = self.node.unwrap_or_else(|| Arc::clone(self.world.server()));
         let peer = self.peer;
         async move { SeededRandom::labelled(&label, async move { server.handle(request, peer).await }).await }
     }

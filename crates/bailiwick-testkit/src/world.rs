@@ -10,7 +10,7 @@ use bailiwick_app::{App, AppConfig};
 use bailiwick_http::{HttpConfig, Server};
 use bailiwick_store::{Header, Record, Space, Store, StoredEntry};
 use bailiwick_store_sqlite::{Options, SqliteStore};
-use bailiwick_types::{TenantId, Timestamp};
+use bailiwick_types::{Clock as _, TenantId, Timestamp};
 use parking_lot::Mutex;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -127,6 +127,20 @@ impl World {
         world
     }
 
+    /// A server on another directory that has this world's installation, moved there. It knows the same parties, and its
+    /// clock stands where this one's does.
+    pub fn moved_to(&self, directory: TempDir) -> Self {
+        let options = WorldOptions { seed: format!("{}, moved", self.options.seed), ..self.options.clone() };
+        let mut world = Self::unopened(directory, options, self.clock.now());
+        world.acme.clone_from(&self.acme);
+        world.globex.clone_from(&self.globex);
+        world.platform.clone_from(&self.platform);
+        std::fs::copy(self.root_key_file(), world.root_key_file()).expect("the root key goes along");
+        world.start();
+        world.block_on(world.app().unseal_with_file(&world.root_key_file())).expect("the root key");
+        world
+    }
+
     pub(crate) fn unopened(directory: TempDir, options: WorldOptions, now: Timestamp) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         Self {
@@ -177,6 +191,19 @@ impl World {
         let http = HttpConfig { root_key_file: Some(self.root_key_file()), ..self.options.http.clone() };
         let server = Server::new(app, http).expect("no two routes collide");
         self.running = Some(Running { server, store, observed });
+    }
+
+    /// Another node over the same store, sealed still: a fleet in this process. It behaves as `app` says.
+    pub fn another_node(&self, name: &str, app: AppConfig) -> Arc<Server> {
+        self.another_node_over(Arc::clone(self.store()) as Arc<dyn Store>, name, app)
+    }
+
+    /// As [`World::another_node`], with something between it and the store.
+    pub fn another_node_over(&self, store: Arc<dyn Store>, name: &str, app: AppConfig) -> Arc<Server> {
+        let app = AppConfig { node: name.to_owned(), ..app };
+        let app = App::new(store, Arc::clone(&self.clock) as _, Arc::clone(&self.random) as _, app);
+        let http = HttpConfig { root_key_file: Some(self.root_key_file()), ..self.options.http.clone() };
+        Server::new(app, http).expect("no two routes collide")
     }
 
     /// Stops the server. What is on disk is what an orderly end leaves there.
@@ -272,6 +299,11 @@ impl World {
     /// What the server did with its store since the last call of this.
     pub fn operations(&self) -> Vec<Operation> {
         self.running().observed.take()
+    }
+
+    /// From now on the store answers as an engine that keeps no past.
+    pub fn hide_past(&self) {
+        self.running().observed.hide_past();
     }
 
     /// The header of a plane: all of its commits show in it.

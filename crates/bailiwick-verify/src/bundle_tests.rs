@@ -128,13 +128,16 @@ fn a_writer_refuses_what_the_checker_would() {
     let checkpoint = Checkpoint { origin: format!("{HOME}/{TENANT}"), size: 1, root: writer.ledger().root() };
     let note = checkpoint.sign(&[&tenant, &installation]).unwrap();
     assert_eq!(problem(writer.finish(&note, &[&tenant, &installation])), BundleProblem::CheckpointMismatch);
-    for broken in [
-        BundleHead { keys: head(1).keys[..1].to_vec(), ..head(1) },
-        BundleHead { keys: head(1).keys.into_iter().rev().collect(), ..head(1) },
-        BundleHead { tenant: TenantId::PLATFORM, ..head(1) },
-        BundleHead { sealed_keys: String::new(), ..head(1) },
-    ] {
-        assert!(matches!(BundleWriter::new(broken).unwrap_err().problem, BundleProblem::Head(_)));
+    let broken: [fn(&mut BundleHead); 4] = [
+        |head| drop(head.keys.pop()),
+        |head| head.keys.reverse(),
+        |head| head.tenant = TenantId::PLATFORM,
+        |head| head.sealed_keys.clear(),
+    ];
+    for change in broken {
+        let mut head = head(1);
+        change(&mut head);
+        assert!(matches!(BundleWriter::new(head).unwrap_err().problem, BundleProblem::Head(_)));
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use bailiwick_authz::{CredentialFacts, PrincipalFacts, PrincipalKind, RoleLink, authenticate};
+use bailiwick_authz::{CredentialFacts, PrincipalFacts, PrincipalKind, RoleLink, Verified, authenticate};
 use bailiwick_store::Space;
 use bailiwick_types::api::identity::AccountKind;
-use bailiwick_types::{Action, Code, CredentialId, CredentialText, CredentialTextError, ErrorClass, TenantId};
+use bailiwick_types::{Action, Code, CredentialId, CredentialText, CredentialTextError, TenantId};
 
 use super::{Admitted, App};
 use crate::error::AppError;
@@ -35,16 +35,12 @@ impl App {
                 Ok(())
             }
             Err(error) => {
+                // A quota that was raised through another node lets in who knocks. Looked at no more often than written
+                // down: refusing a flood must stay cheap.
                 if let Some(suppressed) = gate.rate_refusals.admit(now) {
-                    self.note_unanswered(
-                        &admitted.snapshot,
-                        Some(&admitted.known.principal),
-                        meta,
-                        action,
-                        &error,
-                        suppressed,
-                    )
-                    .await;
+                    let (snapshot, principal) = (&admitted.snapshot, Some(&admitted.known.principal));
+                    self.check_current(snapshot).await?;
+                    self.note_unanswered(snapshot, principal, meta, action, &error, suppressed).await?;
                 }
                 Err(error)
             }
@@ -61,31 +57,59 @@ impl App {
         })?;
         let dead = || AppError::new(Code::CredentialInvalid);
         let snapshot = self.snapshot(presented.claimed_tenant()).await?.ok_or_else(dead)?;
+        match self.authenticated(&snapshot, &presented, meta).await {
+            Ok((known, verified)) => Ok(Admitted { snapshot, known, verified }),
+            Err(error) => Err(self.refused(&snapshot, meta, action, error).await),
+        }
+    }
+
+    async fn authenticated(
+        &self,
+        snapshot: &Snapshot,
+        presented: &CredentialText,
+        meta: &RequestMeta,
+    ) -> Result<(Arc<KnownCredential>, Verified), AppError> {
+        let dead = || AppError::new(Code::CredentialInvalid);
         let Some(keyring) = &snapshot.keyring else {
             // Without its keys nobody can be authenticated. Only the holder of a credential id learns that it is sealed.
             let known = self.store.record(snapshot.tenant, Space::Credential, presented.id().as_bytes()).await?;
-            return Err(known.map_or_else(dead, |_| AppError::new(Code::TenantSealed)));
+            return Err(known.map_or_else(dead, |_| crate::relocation::sealed(&snapshot)));
         };
-        let now = self.now();
-        let outcome = match self.known_credential(&snapshot, presented.id()).await? {
-            None => Err(dead()),
-            Some(known) => {
-                let verifier = StoredVerifier { keyring, verifier: &known.verifier };
-                let principal = Arc::clone(&known.principal);
-                authenticate(&presented, &known.facts, principal, &verifier, now, meta.source)
-                    .map(|verified| (known, verified))
-                    .map_err(AppError::from)
-            }
-        };
-        match outcome {
-            Ok((known, verified)) => Ok(Admitted { snapshot, known, verified }),
-            Err(error) => {
-                if let Some(suppressed) = self.gates.of(snapshot.tenant).failed_logins.admit(now) {
-                    self.note_unanswered(&snapshot, None, meta, action, &error, suppressed).await;
-                }
-                Err(error)
-            }
+        let known = self.known_credential(snapshot, presented.id()).await?.ok_or_else(dead)?;
+        let verifier = StoredVerifier { keyring, verifier: &known.verifier };
+        let principal = Arc::clone(&known.principal);
+        let verified = authenticate(presented, &known.facts, principal, &verifier, self.now(), meta.source)?;
+        Ok((known, verified))
+    }
+
+    /// A refusal before there is a scope. No commit compares epochs for it, so that is done here: what was known of the
+    /// tenant may be older than what another node has done to it, and then the answer is to admit again.
+    async fn refused(&self, snapshot: &Arc<Snapshot>, meta: &RequestMeta, action: Action, error: AppError) -> AppError {
+        if error.retry().is_some() || error.code() == Code::StorageUnavailable {
+            return error;
         }
+        if let Err(stale) = self.check_current(snapshot).await {
+            return stale;
+        }
+        if snapshot.keyring.is_some()
+            && let Some(suppressed) = self.gates.of(snapshot.tenant).failed_logins.admit(self.now())
+            && let Err(stale) = self.note_unanswered(snapshot, None, meta, action, &error, suppressed).await
+        {
+            return stale;
+        }
+        error
+    }
+
+    /// Whether the store still has the epochs that a snapshot is of.
+    pub(crate) async fn check_current(&self, snapshot: &Snapshot) -> Result<(), AppError> {
+        let check = async |tenant: TenantId, epoch: u64| match self.store.header(tenant).await? {
+            Some(header) if header.epoch == epoch => Ok(()),
+            _ => Err(AppError::from(bailiwick_store::CommitError::Stale { tenant })),
+        };
+        if !snapshot.tenant.is_platform() {
+            check(TenantId::PLATFORM, snapshot.platform_epoch).await?;
+        }
+        check(snapshot.tenant, snapshot.epoch).await
     }
 
     /// A tenant as it is now, or as it was when it was last looked at; `None` if there is no such tenant (any more).
@@ -96,24 +120,21 @@ impl App {
         {
             return Ok(Some(snapshot));
         }
-        let unsealed = self.unsealed()?;
+        let mut unsealed = self.unsealed()?;
         let Some(header) = self.store.header(tenant).await? else { return Ok(None) };
         let meta = TenantMeta::from_bytes(&header.meta)?;
-        if let Some(record) = &meta.installation
-            && record.root_version() != unsealed.record.root_version()
-        {
-            // The root key is being replaced right now: what is in memory will follow in a moment.
-            tokio::task::yield_now().await;
-            return Err(bailiwick_store::CommitError::Stale { tenant }.into());
+        if let Some(record) = &meta.installation {
+            // Another node may have replaced the root key, or sealed everything.
+            unsealed = self.in_step(record, meta.seals).await?;
         }
         let state = crate::state::TenantState::from_number(header.state);
         if matches!(state.phase, Phase::Deleted | Phase::Importing) {
             return Ok(None);
         }
         let keyring = match (&meta.keyring, state.is_sealed) {
-            // The root key was replaced between these two looks: look again.
-            (Some(record), false) if !unsealed.has_root_of(record) && !Arc::ptr_eq(&unsealed, &self.unsealed()?) => {
-                return Err(bailiwick_store::CommitError::Stale { tenant }.into());
+            (Some(record), false) if !unsealed.has_root_of(record) => {
+                self.forget(TenantId::PLATFORM);
+                return Err(self.out_of_step(&unsealed).await);
             }
             (Some(_), false) => Some(Arc::new(unsealed.unwrap(tenant, &meta)?.0)),
             (Some(_), true) => None,
@@ -123,7 +144,10 @@ impl App {
         let mut snapshot = Snapshot::new(&header, &meta, keyring, home, platform_epoch);
         snapshot.limits = meta.quotas.over(&self.config.limits);
         let snapshot = Arc::new(snapshot);
-        self.snapshots.insert(tenant, Arc::clone(&snapshot));
+        // Without its keys nothing commits in a plane, so nothing would find out that another process has opened it.
+        if snapshot.keyring.is_some() {
+            self.snapshots.insert(tenant, Arc::clone(&snapshot));
+        }
         Ok(Some(snapshot))
     }
 
@@ -214,8 +238,8 @@ impl App {
         })))
     }
 
-    /// Writes an entry for something that was refused before there was a scope. Best effort by nature: the answer is
-    /// a refusal either way.
+    /// Writes an entry for something that was refused before there was a scope, under the epoch that it was refused
+    /// under. Best effort but for that: the answer is a refusal either way.
     async fn note_unanswered(
         &self,
         snapshot: &Arc<Snapshot>,
@@ -224,12 +248,14 @@ impl App {
         action: Action,
         error: &AppError,
         suppressed: u64,
-    ) {
-        if let Err(failed) =
-            crate::tx::append_unanswered(self, snapshot, principal, meta, action, error, suppressed).await
-            && failed.class() != ErrorClass::Stale
-        {
-            tracing::warn!(%failed, "a refusal could not be written down");
+    ) -> Result<(), AppError> {
+        match crate::tx::append_unanswered(self, snapshot, principal, meta, action, error, suppressed).await {
+            Err(stale) if stale.retry().is_some() => Err(stale),
+            Err(failed) => {
+                tracing::warn!(%failed, "a refusal could not be written down");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
         }
     }
 }

@@ -237,6 +237,48 @@ impl<'a> Writing<'a> {
         }
     }
 
+    /// Values that were destroyed between the state that was exported and the export itself are not in the bundle: what says
+    /// that they are there has to say that they are destroyed.
+    pub(super) async fn repair(&mut self) -> Result<(), AppError> {
+        const STEP: usize = 256;
+        let tenant = self.accepted.unpacked.head.tenant;
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let page = self.app.read_all::<SecretRecord>(&self.snapshot(), b"", after.as_deref(), STEP).await?;
+            let is_last = page.len() < STEP;
+            let mut writes = Vec::new();
+            for (key, version, mut secret) in page {
+                let mut is_whole = true;
+                for (number, known) in secret.versions.iter_mut().filter(|(_, known)| !known.is_destroyed) {
+                    let value = [key.as_slice(), &[0], &number.to_be_bytes()].concat();
+                    if self.app.store.record(tenant, Space::SecretVersion, &value).await?.is_none() {
+                        known.is_destroyed = true;
+                        is_whole = false;
+                    }
+                }
+                if !is_whole {
+                    let bytes = Secret::new(serde_json::to_vec(&secret).map_err(AppError::internal)?);
+                    let next = version.saturating_add(1);
+                    let sealed = self.seal(Space::Secret, &key, next, &bytes)?;
+                    writes.push(Write {
+                        space: Space::Secret,
+                        key: key.clone(),
+                        expected: Some(version),
+                        value: Some((next, sealed)),
+                        count_max: None,
+                    });
+                }
+                after = Some(key);
+            }
+            if !writes.is_empty() {
+                self.step(writes, Vec::new()).await?;
+            }
+            if is_last {
+                return Ok(());
+            }
+        }
+    }
+
     /// The tenant as its keys see it. For reading and sealing, not for deciding.
     pub(super) fn snapshot(&self) -> Snapshot {
         let head = &self.accepted.unpacked.head;
@@ -250,6 +292,7 @@ impl<'a> Writing<'a> {
             meta: Vec::new(),
             meta_version: 0,
             revision: 0,
+            wake: None,
         };
         let keyring = Some(std::sync::Arc::clone(&self.accepted.keyring));
         Snapshot::new(&header, &self.meta, keyring, head.home, self.plan.platform.epoch)

@@ -1,11 +1,11 @@
 //! Exporting: the tenant's own act, streamed.
 //!
-//! What is exported is one state: that of the ledger's size when the export began. Whatever the tenant writes meanwhile
-//! has an entry, so the export looks at the entries that came while it read, and breaks off if one of them changed
-//! anything. The epochs are looked at before each piece, as with a ledger's export: whoever loses the right loses it
-//! now.
+//! What is exported is one state: that of the ledger's size when the export began, or of an earlier one. A store that keeps
+//! the past is asked for that state, whatever the tenant writes meanwhile. With one that does not, the export looks at the
+//! entries that came while it read, and breaks off if one of them changed anything. Credentials are exported as they are
+//! now in any case: what was revoked is never exported as good. The epochs are looked at before each piece, as with a
+//! ledger's export: whoever loses the right loses it now.
 
-use std::str::FromStr as _;
 use std::sync::Arc;
 
 use bailiwick_ledger::bundle::{BundleFacts, BundleHead, BundleWriter, EntryItem, RecordItem};
@@ -15,16 +15,17 @@ use bailiwick_ledger::note::{NoteSigner, VerifierKey};
 use bailiwick_store::{Header, Record, Space};
 use bailiwick_types::action::act;
 use bailiwick_types::api::bundle::ExportTenant;
-use bailiwick_types::{Action, ActionType as _, Code, Recipient, Sensitivity, TenantId, Timestamp};
+use bailiwick_types::{ActionType as _, Code, Recipient, TenantId, Timestamp};
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Serialize};
 
+use super::at::{SecretsAt, changes};
 use super::{TenantNote, spaces};
 use crate::app::{App, UseCase};
 use crate::error::AppError;
 use crate::gate::Pass;
 use crate::ledger::{origin, tampered};
-use crate::records::{MovedMark, TenantMeta};
+use crate::records::{MovedMark, Stored, TenantMeta};
 use crate::snapshot::Snapshot;
 use crate::state::Phase;
 use crate::tx::{Answer, Reply, TenantTx};
@@ -32,7 +33,7 @@ use crate::tx::{Answer, Reply, TenantTx};
 /// About how large a frame is: records and entries are collected up to here.
 const FRAME_BYTES: usize = 256 << 10;
 /// How many records or entries are read at a time.
-const STEP: usize = 256;
+pub(super) const STEP: usize = 256;
 /// After how many frames there is a bookmark.
 const BOOKMARK_FRAMES: u64 = 16;
 
@@ -50,6 +51,7 @@ pub struct BundlePlan {
     principal: String,
     recipient: Recipient,
     is_final: bool,
+    at: Option<u64>,
     bookmark: Option<Bookmark>,
 }
 
@@ -106,13 +108,26 @@ impl UseCase for BundleExport {
     type Reply = BundlePlan;
     async fn run(&self, tx: &mut TenantTx<'_>) -> Result<Answer<BundlePlan>, AppError> {
         let permit = tx.authorize::<act::BundleExport>(&tx.tenant_resource()).await?;
-        let ExportTenant { recipient, is_final, resume } = &self.input;
+        let ExportTenant { recipient, is_final, at, resume } = &self.input;
         tx.note("recipient", recipient.to_string());
         tx.note("final", is_final.to_string());
+        if let Some(at) = at {
+            tx.note("at_size", at.to_string());
+            if *is_final {
+                return Err(AppError::invalid("a tenant moves as it is: `at` and `is_final` exclude each other"));
+            }
+            let size = tx.ledger_header().await?.ledger.size();
+            if *at == 0 || *at > size {
+                return Err(AppError::invalid(format!("`at` must be between 1 and the ledger's size, {size}")));
+            }
+        }
         let bookmark = resume.as_deref().map(|text| tx.read_bookmark(text)).transpose()?;
         if let Some(bookmark) = &bookmark {
             tx.note("resumed_at_size", bookmark.size.to_string());
-            if bookmark.recipient != *recipient || bookmark.is_final != *is_final {
+            if bookmark.recipient != *recipient
+                || bookmark.is_final != *is_final
+                || at.is_some_and(|at| at != bookmark.size)
+            {
                 return Err(AppError::invalid("`resume` is of an export to another recipient, or of another kind"));
             }
         }
@@ -146,6 +161,7 @@ impl UseCase for BundleExport {
             principal: tx.principal().id.clone(),
             recipient: recipient.clone(),
             is_final: *is_final,
+            at: *at,
             bookmark,
         };
         tx.commit(permit, plan).await
@@ -165,6 +181,10 @@ pub struct BundleStream {
     spaces: Vec<Space>,
     after: Option<Vec<u8>>,
     frames: u64,
+    /// Whether the store knows what the records were at the size.
+    has_past: bool,
+    /// Which versions secrets had, while their values are read.
+    metadata: Option<SecretsAt>,
     /// Whether the records that were read are known to be of one state.
     is_compared: bool,
     /// An export is in flight until it ends.
@@ -191,7 +211,7 @@ impl App {
         spaces.reverse();
         let mut stream = BundleStream {
             app: Arc::clone(self),
-            size: header.ledger.size(),
+            size: plan.at.unwrap_or(header.ledger.size()),
             exported_at: self.now(),
             keys,
             writer: None,
@@ -199,6 +219,8 @@ impl App {
             spaces,
             after: None,
             frames: 0,
+            has_past: false,
+            metadata: None,
             is_compared: false,
             _place: place,
             plan,
@@ -207,6 +229,7 @@ impl App {
             None => stream.begin(&header)?,
             Some(bookmark) => stream.go_on(bookmark)?,
         }
+        stream.look_back().await?;
         Ok(stream)
     }
 }
@@ -225,6 +248,44 @@ impl BundleStream {
             recipient: self.plan.recipient.clone(),
             keys: self.keys.clone(),
         })
+    }
+
+    /// Finds out whether the state at the size is known to the store.
+    async fn look_back(&mut self) -> Result<(), AppError> {
+        let from = self.app.store.past_from(self.plan.snapshot.tenant).await?;
+        self.has_past = from.is_some_and(|from| from <= self.size);
+        if !self.has_past && self.plan.at.is_some() {
+            let known = from.map_or("only the present is".to_owned(), |from| format!("it is from {from} on"));
+            return Err(AppError::with_detail(Code::WrongState, format!("what was then is not known; {known}")));
+        }
+        Ok(())
+    }
+
+    /// Some records of a space as they were, or as they are.
+    pub(super) async fn read(&self, space: Space, after: Option<&[u8]>) -> Result<Vec<(Vec<u8>, Record)>, AppError> {
+        let (store, tenant) = (&self.app.store, self.plan.snapshot.tenant);
+        Ok(if self.has_past && space.keeps_past() {
+            store.records_at(tenant, space, self.size, after, STEP).await?
+        } else {
+            store.records(tenant, space, b"", after, STEP).await?
+        })
+    }
+
+    /// A record of the tenant, opened.
+    pub(super) fn open<R: Stored>(&self, key: &[u8], record: &Record) -> Result<R, AppError> {
+        self.plan.snapshot.open(key, record.version, &record.sealed)
+    }
+
+    /// Whether a record belongs to the state that is exported. Values are never changed, so of them only which there were
+    /// has to be known.
+    async fn belongs(&mut self, space: Space, key: &[u8]) -> Result<bool, AppError> {
+        if !self.has_past || space != Space::SecretVersion {
+            return Ok(true);
+        }
+        let mut metadata = self.metadata.take().unwrap_or_default();
+        let belongs = metadata.has(self, key).await;
+        self.metadata = Some(metadata);
+        belongs
     }
 
     /// The head, with the tenant's keys sealed to the recipient.
@@ -308,7 +369,9 @@ impl BundleStream {
         }
         let records = self.next_records(&mut writer).await?;
         if records.is_none() && !self.is_compared {
-            self.compare().await?;
+            if !self.has_past {
+                self.compare().await?;
+            }
             self.is_compared = true;
         }
         let bytes = match records {
@@ -338,14 +401,13 @@ impl BundleStream {
     }
 
     async fn next_records(&mut self, writer: &mut BundleWriter) -> Result<Option<Vec<u8>>, AppError> {
-        let tenant = self.plan.snapshot.tenant;
         while let Some(space) = self.spaces.last().copied() {
             let mut batch: Vec<(Vec<u8>, Record)> = Vec::new();
             let mut bytes = 0;
             let mut is_last = false;
+            let mut last: Option<Vec<u8>> = None;
             while bytes < FRAME_BYTES && !is_last {
-                let after = batch.last().map(|(key, _)| key).or(self.after.as_ref());
-                let page = self.app.store.records(tenant, space, b"", after.map(Vec::as_slice), STEP).await?;
+                let page = self.read(space, last.as_deref().or(self.after.as_deref())).await?;
                 is_last = page.len() < STEP;
                 for (key, record) in page {
                     if bytes >= FRAME_BYTES {
@@ -353,15 +415,18 @@ impl BundleStream {
                         is_last = false;
                         break;
                     }
-                    bytes += key.len() + record.sealed.len();
-                    batch.push((key, record));
+                    last = Some(key.clone());
+                    if self.belongs(space, &key).await? {
+                        bytes += key.len() + record.sealed.len();
+                        batch.push((key, record));
+                    }
                 }
             }
             if is_last {
                 self.spaces.pop();
                 self.after = None;
             } else {
-                self.after = batch.last().map(|(key, _)| key.clone());
+                self.after = last;
             }
             if batch.is_empty() {
                 continue;
@@ -433,13 +498,4 @@ impl BundleStream {
             }
         }
     }
-}
-
-/// Whether what an entry says may have changed a record. An action that is not known may have.
-fn changes(entry: &Entry) -> bool {
-    let is_read = Action::from_str(&entry.action).is_ok_and(|action| {
-        // Another export changes no record; one for good moves the epoch, which ends this one.
-        matches!(action.sensitivity(), Sensitivity::Read | Sensitivity::Reveal) || action == Action::BundleExport
-    });
-    entry.outcome == "ok" && !is_read
 }

@@ -32,6 +32,9 @@ impl Writing<'_> {
         if self.plan.is_dry_run {
             return self.told(imported).await;
         }
+        if !head.is_final {
+            self.repair().await?;
+        }
         let mut writes = Vec::new();
         if revives {
             let (recovery, made) = self.recovery()?;
@@ -68,6 +71,7 @@ impl Writing<'_> {
                     state: is_new.then_some(opened),
                     meta: Some((self.meta_version, self.meta.to_bytes()?)),
                     wake,
+                    ..HeaderChange::default()
                 },
                 writes,
                 entries: vec![sealed],

@@ -18,6 +18,7 @@
 //! Merging two states of a tenant. Overwriting anything that is there. A way to import into another id.
 
 mod apply;
+mod at;
 mod export;
 mod finish;
 mod frames;
@@ -26,6 +27,7 @@ mod verify;
 
 use bailiwick_ledger::note::VerifierKey;
 use bailiwick_store::Space;
+use bailiwick_types::Timestamp;
 use bailiwick_types::action::act;
 use bailiwick_types::api::bundle::InstallationRecipient;
 use serde::{Deserialize, Serialize};
@@ -33,7 +35,6 @@ use serde::{Deserialize, Serialize};
 use crate::app::PlatformUseCase;
 use crate::error::AppError;
 use crate::tx::{Answer, PlatformTx};
-use bailiwick_types::Timestamp;
 
 pub use export::{BundleExport, BundlePlan, BundleStream};
 pub use import::{Import, ImportPlan};

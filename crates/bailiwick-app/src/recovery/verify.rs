@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bailiwick_authz::{Layer, restore_policy};
 use bailiwick_ledger::bundle::{BundleChecker, BundleError, BundleHead, BundleProblem, EntryItem, Piece, RecordItem};
 use bailiwick_ledger::entry::Entry;
 use bailiwick_ledger::leaf_hash;
@@ -16,7 +17,7 @@ use super::frames::Frames;
 use crate::app::App;
 use crate::error::AppError;
 use crate::members::OWNER;
-use crate::records::{CredentialRecord, MemberRecord};
+use crate::records::{CredentialRecord, MemberRecord, PolicyRecord};
 
 pub(super) fn refused(error: &BundleError) -> AppError {
     AppError::with_detail(Code::BundleRefused, error.to_string())
@@ -100,7 +101,11 @@ impl App {
             match piece {
                 Piece::Head => check_signer(head, keyring)?,
                 Piece::Records { space, records } => {
-                    verified.records(head, keyring, space_of(space, head.is_final)?, &records)?;
+                    let space = space_of(space, head.is_final)?;
+                    verified.records(head, keyring, space, &records)?;
+                    if space == Space::Policy {
+                        self.check_policies(head, keyring, &records).await?;
+                    }
                 }
                 Piece::Entries { first, entries } => check_entries(head, keyring, first, &entries)?,
                 Piece::End(root) => verified.root = BASE64.encode(&root),
@@ -112,6 +117,31 @@ impl App {
         }
         verified.ledger = checker.ledger().ok_or_else(|| AppError::internal("a bundle without a ledger"))?.root();
         Ok(verified)
+    }
+}
+
+impl App {
+    /// Policies compile here, so that the tenant can be asked anything once it is in; also what is too deep is refused, where
+    /// it harms nobody.
+    async fn check_policies(
+        &self,
+        head: &BundleHead,
+        keyring: &Keyring,
+        records: &[RecordItem<'_>],
+    ) -> Result<(), AppError> {
+        let mut policies = Vec::with_capacity(records.len());
+        for record in records {
+            let opened = open_record(head, keyring, Space::Policy, record)?;
+            policies.push(parse::<PolicyRecord>(Space::Policy, &opened)?);
+        }
+        let broken = self.aside(move || {
+            let is_broken = |policy: &PolicyRecord| restore_policy(Layer::Tenant, &policy.name, &policy.text).is_err();
+            policies.into_iter().find(is_broken).map(|policy| policy.name)
+        });
+        match broken.await? {
+            Some(name) => Err(refused_as(format!("its policy `{name}` does not compile in this version"))),
+            None => Ok(()),
+        }
     }
 }
 

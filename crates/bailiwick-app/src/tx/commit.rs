@@ -123,7 +123,9 @@ impl<S: Scope> Tx<'_, S> {
         let bumped: Vec<TenantId> =
             parts.iter().filter(|part| part.header.bump_epoch).map(|part| part.tenant).collect();
         let planes: Vec<TenantId> = parts.iter().map(|part| part.tenant).collect();
+        let begun = tokio::time::Instant::now();
         let committed = self.app.store.commit(Commit { parts, guards }).await?;
+        self.app.counts.committed(self.snapshot.tenant, begun.elapsed());
         for (tenant, receipt) in planes.into_iter().zip(&committed.receipts) {
             self.app.note_sealed(tenant, receipt.first_index).await;
         }
@@ -191,11 +193,10 @@ impl<S: Scope> Tx<'_, S> {
         entry.tenant = tenant_name(tenant);
         entry.actor.operator = entry.actor.id.clone();
         entry.salt = salt(self.app.random.as_ref());
-        let is_change = target.change != HeaderChange::default();
         let expect = match &target.genesis {
             Some(_) => Expect::Absent { slug: target.header.slug.clone() },
-            None if is_change => Expect::Epoch(target.header.epoch),
-            None => Expect::Exists,
+            // Also where nothing changes: the entry must not come after a ledger's last.
+            None => Expect::Epoch(target.header.epoch),
         };
         Ok(Some(Part {
             tenant,
@@ -317,14 +318,8 @@ pub(crate) async fn append_unanswered(
         detail,
         salt: salt(app.random.as_ref()),
     };
-    let sealed = seal_entry(app, snapshot, &entry)?;
-    let part = Part {
-        tenant: snapshot.tenant,
-        expect: Expect::Exists,
-        header: HeaderChange::default(),
-        writes: Vec::new(),
-        entries: vec![sealed],
-    };
+    // Under the epoch: what refused it must still hold, and a ledger that was closed meanwhile stays closed.
+    let part = Part::append(snapshot.tenant, snapshot.epoch, vec![seal_entry(app, snapshot, &entry)?]);
     app.store.commit(Commit { parts: vec![part], guards: Vec::new() }).await?;
     Ok(())
 }

@@ -26,6 +26,7 @@ const BUNDLE: &str = "application/vnd.bailiwick.bundle";
 #[command(after_help = "\
 Examples:
   bailiwick tenant export --to-recipient bwr_… --file acme.bwk      a backup
+  bailiwick tenant export --to-recipient bwr_… --file acme.bwk --at 91000
   bailiwick tenant export --to-recipient bwr_… --file acme.bwk --final
   bailiwick verify acme.bwk
 
@@ -44,6 +45,9 @@ pub(crate) struct ExportArgs {
     /// Move the tenant for good: it is suspended here, and its credentials go on there
     #[arg(long = "final")]
     is_final: bool,
+    /// The tenant as it was when its ledger had so many entries
+    #[arg(long, value_name = "SIZE", conflicts_with = "is_final")]
+    at: Option<u64>,
     /// Begin anew, whatever FILE.part holds
     #[arg(long, requires = "file")]
     restart: bool,
@@ -77,7 +81,8 @@ pub(crate) fn recipient(shown: InstallationRecipient, _: Human) -> String {
 }
 
 pub(crate) fn export(session: &mut Session, args: &ExportArgs) -> Result<(), Fail> {
-    let mut body = ExportTenant { recipient: args.to_recipient.clone(), is_final: args.is_final, resume: None };
+    let mut body =
+        ExportTenant { recipient: args.to_recipient.clone(), is_final: args.is_final, at: args.at, resume: None };
     if args.is_final {
         session.confirm("Export the tenant for good? It is suspended here, and lives on only where it is imported.")?;
     }

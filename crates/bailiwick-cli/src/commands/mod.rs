@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod attest;
+pub(crate) mod backup;
 pub(crate) mod binding;
 mod bundle;
 pub(crate) mod caller;
@@ -17,16 +18,19 @@ pub(crate) mod ledger;
 pub(crate) mod ledger_view;
 pub(crate) mod member;
 pub(crate) mod mount;
+pub(crate) mod moving;
 pub(crate) mod operator;
 pub(crate) mod platform;
 pub(crate) mod policy;
 pub(crate) mod policy_change;
 pub(crate) mod policy_text;
 pub(crate) mod profile;
+pub(crate) mod restore;
 pub(crate) mod role;
 pub(crate) mod secret;
 pub(crate) mod secret_metadata;
 pub(crate) mod store;
+mod store_copy;
 pub(crate) mod tenant;
 pub(crate) mod verify;
 
@@ -44,6 +48,8 @@ pub(crate) fn run(session: &mut Session, command: Command) -> Result<(), Fail> {
         Command::Serve(args) => server::serve(session, &args),
         Command::Config(command) => server::config(session, command),
         Command::Store(command) => store::run(session, command),
+        Command::Backup(args) => backup::run(session, args),
+        Command::Restore(args) => restore::run(session, args),
         Command::Init(args) => installation::init(session, &args),
         Command::Unseal(args) => installation::unseal(session, &args),
         Command::Status => installation::status(session),

@@ -4,6 +4,7 @@ use bailiwick_store_postgres::{Migrator, Roles, Step, Url, newest};
 use bailiwick_types::ErrorClass;
 use clap::{Args, Subcommand};
 
+use crate::commands::store_copy::{self, CopyArgs};
 use crate::fail::Fail;
 use crate::output::table;
 use crate::server::store_url::{StoreUrl, not_opened};
@@ -13,12 +14,15 @@ use crate::session::Session;
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
 Examples:
+  bailiwick store copy --from sqlite:data/bailiwick.db --to postgres://bailiwick_server@db.example/bailiwick
   bailiwick store roles | psql -h db.example -U postgres
   bailiwick store migrate --store postgres://bailiwick_owner@db.example/bailiwick --store-password-file owner.password
   bailiwick store check --store postgres://bailiwick_server@db.example/bailiwick --store-password-file server.password
 
-An embedded store needs none of this: a server makes and migrates its file when it starts.")]
+An embedded store needs neither roles nor migrations: a server makes and migrates its file when it starts.")]
 pub(crate) enum StoreCommand {
+    /// Copy a whole installation into another store, of any engine, and compare the two
+    Copy(CopyArgs),
     /// Print the statements that make a database and its two roles
     Roles(RolesArgs),
     /// Bring a database's schema to the version that this build needs
@@ -72,6 +76,7 @@ pub(crate) struct MigrateArgs {
 
 pub(crate) fn run(session: &mut Session, command: StoreCommand) -> Result<(), Fail> {
     match command {
+        StoreCommand::Copy(args) => store_copy::run(session, &args),
         StoreCommand::Roles(RolesArgs { database, owner_role, server_role }) => {
             let names = Roles { database, owner: owner_role, server: server_role };
             session.terminal.print(&bailiwick_store_postgres::roles(&names))

@@ -1,8 +1,11 @@
 //! Whether the files that a configuration names are there and as they must be.
 
+use std::path::Path;
+
 use bailiwick_prove::Prover;
 
 use super::config::{Config, RootKey};
+use super::store_config::{Place, SslMode};
 use super::tls;
 use crate::fail::Fail;
 use crate::files;
@@ -32,11 +35,22 @@ pub(crate) fn run(config: &Config) -> Result<Vec<String>, Fail> {
         }
         RootKey::Shamir => notes.push("after each start shares are given: `bailiwick unseal`".to_owned()),
     }
-    if config.data.exists() && !config.data.is_dir() {
-        return Err(Fail::usage(format!("`{}` is not a directory", config.data.display())));
+    if let Some(file) = &config.store.password_file {
+        private(file, "the database's password", &mut notes)?;
     }
-    if !config.data.exists() {
-        notes.push(format!("`{}` will be made", config.data.display()));
+    if let Place::Sqlite(file) = &config.store.url {
+        let data = file.parent().unwrap_or(Path::new(""));
+        if data.exists() && !data.is_dir() {
+            return Err(Fail::usage(format!("`{}` is not a directory", data.display())));
+        }
+        if !data.exists() {
+            notes.push(format!("`{}` will be made", data.display()));
+        }
+    } else {
+        config.store.url()?;
+        if config.store.sslmode == Some(SslMode::Disable) {
+            notes.push("what goes to the database and back is not encrypted: `sslmode = \"verify-full\"`".to_owned());
+        }
     }
     Ok(notes)
 }

@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bailiwick_app::RootSource;
 use bailiwick_probe::ProberConfig;
 use bailiwick_prove::ProverConfig;
 use bailiwick_types::time::parse_duration;
@@ -19,6 +20,8 @@ use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
 use super::logging;
+use super::node::{Node, NodeSection};
+use super::store_config::{Origin, Place, StoreConfig, StoreSection};
 use crate::fail::Fail;
 use crate::output::span;
 
@@ -40,7 +43,9 @@ pub(crate) struct Config {
     /// Where all doors listen.
     pub(crate) listen: SocketAddr,
     /// Where everything is kept.
-    pub(crate) data: PathBuf,
+    pub(crate) store: StoreConfig,
+    /// What this node is called, and how it stops.
+    pub(crate) node: Node,
     /// Certificate and key; absent: plain HTTP.
     pub(crate) tls: Option<Tls>,
     /// How the root key is held.
@@ -94,6 +99,17 @@ pub(crate) enum RootKey {
     Shamir,
 }
 
+impl RootKey {
+    /// Where the server finds it without a person.
+    pub(crate) fn source(&self) -> Option<RootSource> {
+        match self {
+            Self::File { file } => Some(RootSource::File(file.clone())),
+            Self::Passphrase { passphrase_file } => passphrase_file.clone().map(RootSource::PassphraseFile),
+            Self::Shamir => None,
+        }
+    }
+}
+
 /// How the server tries its own isolation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Isolation {
@@ -139,11 +155,15 @@ impl Default for Log {
 struct File {
     #[serde(default = "default_listen")]
     listen: Spanned<SocketAddr>,
-    data: PathBuf,
+    data: Option<PathBuf>,
     #[serde(default)]
     allow_plain_http: bool,
     tls: Option<Tls>,
     root_key: Option<RootKeySection>,
+    #[serde(default)]
+    store: StoreSection,
+    #[serde(default)]
+    node: NodeSection,
     #[serde(default)]
     vault: VaultSection,
     #[serde(default)]
@@ -270,18 +290,20 @@ impl ConfigError {
 }
 
 impl Config {
-    /// Reads and checks a file.
-    pub(crate) fn read(path: &Path) -> Result<Self, Fail> {
+    /// Reads and checks a file. `store` is where everything is kept, if the command line says so.
+    pub(crate) fn read(path: &Path, store: Option<&str>) -> Result<Self, Fail> {
         let text = std::fs::read_to_string(path).map_err(|error| Fail::file(path, &error))?;
         let directory = path.parent().unwrap_or(Path::new(""));
-        Self::parse(&text, directory).map_err(|error| {
+        let store = store.map(|url| Place::parse(url, Path::new(""), Origin::CommandLine)).transpose();
+        let store = store.map_err(|error| Fail::usage(error.message).with_hint(error.hint))?;
+        Self::parse(&text, directory, store).map_err(|error| {
             let fail = Fail::usage(format!("{}: {error}", path.display()));
             fail.with_hint(error.hint.unwrap_or("`bailiwick config example` prints every setting, explained"))
         })
     }
 
     /// Parses and checks a text; relative paths are meant from `directory`.
-    pub(crate) fn parse(text: &str, directory: &Path) -> Result<Self, ConfigError> {
+    pub(crate) fn parse(text: &str, directory: &Path, store: Option<Place>) -> Result<Self, ConfigError> {
         let source = Source(text);
         let file: File = toml::from_str(text).map_err(|error| {
             let message = error.message().trim_end().replace('\n', "; ");
@@ -308,9 +330,12 @@ impl Config {
         }
         let at = |path: PathBuf| directory.join(path);
         let (delete_hold_min, delete_hold_default) = holds(&source, &file.tenants)?;
+        let store = kept(&source, file.store, file.data, store, directory)?;
+        let node = Node::of(file.node, store.url.is_remote()).map_err(|(at, message)| source.error(at, message))?;
         Ok(Self {
             listen,
-            data: at(file.data),
+            store,
+            node,
             tls: file.tls.map(|tls| Tls { cert: at(tls.cert), key: at(tls.key) }),
             root_key: match file.root_key {
                 Some(section) => root_key(&source, section, at)?,
@@ -344,7 +369,8 @@ impl Config {
             .collect();
         vec![
             ("listen", format!("{scheme}://{}", self.listen)),
-            ("data", self.data.display().to_string()),
+            ("store", self.store.url().map_or_else(|_| "not usable".to_owned(), |url| url.shown())),
+            ("node", self.node.name.clone()),
             ("root key", root_key),
             ("limits", if limits.is_empty() { "all at their default".to_owned() } else { limits.join("\n") }),
             (
@@ -373,6 +399,31 @@ impl Config {
             ("log", format!("{} as {:?}", self.log.level, self.log.format).to_lowercase()),
         ]
     }
+}
+
+/// Where everything is kept: what the command line says, or the file's URL, or the data directory.
+fn kept(
+    source: &Source<'_>,
+    section: StoreSection,
+    data: Option<PathBuf>,
+    wanted: Option<Place>,
+    directory: &Path,
+) -> Result<StoreConfig, ConfigError> {
+    let at = |path: PathBuf| directory.join(path);
+    let url = match (wanted, &section.url) {
+        (Some(url), _) => url,
+        (None, Some(url)) => Place::parse(url.get_ref(), directory, Origin::File)
+            .map_err(|error| source.error(url.span(), error.message).hint(error.hint))?,
+        (None, None) => {
+            let data = data.ok_or_else(|| ConfigError {
+                line: None,
+                message: "missing field `data`".to_owned(),
+                hint: Some("only with `[store] url = \"postgres://…\"` nothing is kept on this machine"),
+            })?;
+            return Ok(StoreConfig::in_directory(&at(data)));
+        }
+    };
+    Ok(StoreConfig::from_section(section, url, at))
 }
 
 fn root_key(

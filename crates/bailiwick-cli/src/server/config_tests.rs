@@ -5,7 +5,7 @@ use super::*;
 const MINIMAL: &str = "data = \"d\"\n[root_key]\nprovider = \"shamir\"\n";
 
 fn parse(text: &str) -> Result<Config, ConfigError> {
-    Config::parse(text, Path::new("/etc/bailiwick"))
+    Config::parse(text, Path::new("/etc/bailiwick"), None)
 }
 
 fn error(text: &str) -> String {
@@ -16,7 +16,8 @@ fn error(text: &str) -> String {
 fn little_is_enough() {
     let config = parse(MINIMAL).unwrap();
     assert_eq!(config.listen.to_string(), "127.0.0.1:8200");
-    assert_eq!(config.data, Path::new("/etc/bailiwick/d"));
+    assert_eq!(config.store, StoreConfig::in_directory(Path::new("/etc/bailiwick/d")));
+    assert_eq!(config.node.drain, bailiwick_http::Drain::default());
     assert_eq!(config.root_key, RootKey::Shamir);
     assert_eq!(config.delete_hold_min, Duration::from_secs(86_400));
     assert_eq!(config.delete_hold_default, Duration::from_secs(7 * 86_400));
@@ -29,7 +30,7 @@ fn little_is_enough() {
 #[test]
 fn the_example_says_what_it_says() {
     let config = parse(EXAMPLE).unwrap();
-    assert_eq!(config.data, Path::new("/var/lib/bailiwick"));
+    assert_eq!(config.store, StoreConfig::in_directory(Path::new("/var/lib/bailiwick")));
     assert_eq!(config.tls.unwrap().key, Path::new("/etc/bailiwick/server.key"));
     // Every line that is commented out is a setting too.
     let all: String = EXAMPLE
@@ -58,6 +59,8 @@ fn every_setting_is_in_the_example() {
         "",
         "[tls]\n",
         "[root_key]\n",
+        "[store]\n",
+        "[node]\n",
         "[vault]\n",
         "[tenants]\n",
         "[prove]\n",
@@ -80,7 +83,7 @@ fn what_is_wrong_is_said_with_its_line() {
     assert_eq!(
         error("data = \"d\"\nlsten = \"127.0.0.1:1\"\n"),
         "line 2: unknown field `lsten`, expected one of `listen`, `data`, `allow_plain_http`, `tls`, `root_key`, \
-         `vault`, `limits`, `tenants`, `prove`, `isolation`, `operations`, `log`"
+         `store`, `node`, `vault`, `limits`, `tenants`, `prove`, `isolation`, `operations`, `log`"
     );
     assert!(error("listen = \"localhost\"\n").starts_with("line 1: invalid socket address"));
     assert!(error("data = \n").starts_with("line 1: "));
@@ -171,4 +174,34 @@ fn a_missing_solver_is_told_and_what_comes_of_it() {
     };
     assert_eq!(told(""), "nothing will be proved: `/nowhere/cvc5`: no solver");
     assert_eq!(told("require_proof = true"), "every change of policies will be refused: `/nowhere/cvc5`: no solver");
+}
+
+#[test]
+fn with_a_store_elsewhere_nothing_is_kept_here() {
+    let text = |store: &str| format!("[root_key]\nprovider = \"shamir\"\n[store]\n{store}\n");
+    let config =
+        parse(&text("url = \"postgres://u@db/b\"\npassword_file = \"pw\"\nsslmode = \"verify-full\"")).unwrap();
+    assert_eq!(config.store.url, Place::Postgres("postgres://u@db/b".to_owned()));
+    assert_eq!(config.store.password_file.as_deref(), Some(Path::new("/etc/bailiwick/pw")));
+    assert_eq!(config.store.sslmode, Some(crate::server::store_config::SslMode::VerifyFull));
+    assert_eq!(config.node.drain.delay, Duration::from_secs(5), "it has neighbours");
+    let refused = parse(&text("url = \"postgres://u:hunter2@db/b\"")).unwrap_err();
+    assert_eq!(refused.to_string(), "line 4: the store's URL holds a password");
+    assert!(refused.hint.unwrap().contains("password_file"));
+    assert!(error(&text("sslmode = \"prefer\"")).starts_with("line 4: unknown variant `prefer`"));
+    // What the command line says goes first.
+    let wanted = Place::Sqlite("/elsewhere.db".into());
+    let config = Config::parse(MINIMAL, Path::new("/etc/bailiwick"), Some(wanted.clone())).unwrap();
+    assert_eq!(config.store.url, wanted);
+}
+
+#[test]
+fn a_node_has_a_name_and_leaves_as_it_is_told() {
+    let node = |rest: &str| parse(&format!("{MINIMAL}[node]\n{rest}\n"));
+    let config = node("name = \"node-1\"\ndrain_delay = \"7s\"\ndrain_timeout = \"1m\"").unwrap();
+    let drain = bailiwick_http::Drain { delay: Duration::from_secs(7), timeout: Duration::from_secs(60) };
+    assert_eq!(config.node, Node { name: "node-1".to_owned(), drain });
+    assert!(!node("").unwrap().node.name.is_empty(), "the machine's");
+    assert!(node("name = \"a b\"").unwrap_err().to_string().starts_with("line 5: must have 1 to 255"));
+    assert_eq!(node("drain_delay = \"2h\"").unwrap_err().to_string(), "line 5: must be 0s to 1h");
 }

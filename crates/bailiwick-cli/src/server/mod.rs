@@ -4,9 +4,11 @@ mod check;
 pub(crate) mod config;
 pub(crate) mod credentials;
 mod logging;
+mod node;
 mod program;
 mod prover;
 mod start;
+mod store_config;
 pub(crate) mod store_url;
 mod tls;
 mod welcome;
@@ -63,7 +65,8 @@ Examples:
   bailiwick serve --config bailiwick.toml --store postgres://bailiwick_server@db.example/bailiwick \\
       --store-password-file /etc/bailiwick/db-password
 
-SIGTERM and Ctrl-C end it gracefully: requests in flight are answered.")]
+SIGTERM and Ctrl-C end it gracefully: readiness says no, and requests in flight are answered. A second one ends it at \
+once.")]
 pub(crate) struct ServeArgs {
     /// The configuration
     #[arg(long, value_name = "FILE")]
@@ -138,16 +141,19 @@ pub(crate) fn announce(
 }
 
 pub(crate) fn serve(session: &mut Session, args: &ServeArgs) -> Result<(), Fail> {
-    let config = Config::read(&args.config)?;
+    let mut config = Config::read(&args.config, args.store.store.as_deref())?;
+    if let Some(file) = &args.store.store_password_file {
+        config.store.password_file = Some(file.clone());
+    }
     check::run(&config)?;
     logging::init(config.log.format, &config.log.level)?;
-    start::serve(session, &config, args.store.url()?)
+    start::serve(session, &config)
 }
 
 pub(crate) fn config(session: &mut Session, command: ConfigCommand) -> Result<(), Fail> {
     match command {
         ConfigCommand::Check { config: file } => {
-            let config = Config::read(&file)?;
+            let config = Config::read(&file, None)?;
             let mut findings = check::run(&config)?;
             findings.extend(check::solver(&config));
             session.terminal.print(&crate::output::fields(&config.summary()))?;

@@ -7,25 +7,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_app::{App, AppConfig, AppError, Door, RequestMeta, tenants};
-use bailiwick_http::{HttpConfig, Server};
+use bailiwick_http::{Drain, HttpConfig, Server};
 use bailiwick_probe::{Prober, ProberConfig};
 use bailiwick_prove::ProverConfig;
 use bailiwick_seal::SystemRandom;
 use bailiwick_types::api::platform::{CreateTenant, CreatedTenant, Initialize, Unseal};
 use bailiwick_types::{Clock, Code, ErrorClass, RequestId, Secret, Slug, Timestamp};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::config::{Config, RootKey};
 use super::credentials::{DevCredentials, DevTenant, Holder};
 use super::prover::Solving;
-use super::store_url::StoreUrl;
+use super::store_config::StoreConfig;
 use super::{DevArgs, program, tls};
 use crate::fail::Fail;
-use crate::files;
 use crate::session::Session;
 
 /// The sample tenants of `dev`.
 const SAMPLES: [&str; 2] = ["acme", "globex"];
+/// How long a node that stops waits for the store once more.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How often the server looks for background work.
 const JOBS_EVERY: Duration = Duration::from_secs(1);
 
@@ -50,14 +52,8 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Fail> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| fault("runtime", error))
 }
 
-async fn open(store: &StoreUrl, config: AppConfig) -> Result<Arc<App>, Fail> {
-    Ok(App::new(store.open().await?, Arc::new(SystemClock), Arc::new(SystemRandom), config))
-}
-
-/// The embedded store of a data directory.
-fn embedded(data: &Path) -> Result<StoreUrl, Fail> {
-    files::create_private_dir(data).map_err(|error| Fail::file(data, &error))?;
-    Ok(StoreUrl::Sqlite(data.join("bailiwick.db")))
+async fn open(store: &StoreConfig, config: AppConfig) -> Result<Arc<App>, Fail> {
+    Ok(App::new(store.url()?.open().await?, Arc::new(SystemClock), Arc::new(SystemRandom), config))
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Fail> {
@@ -70,16 +66,25 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Fail> 
     Ok((listener, bound))
 }
 
-/// Resolves when the process is told to stop.
-async fn told_to_stop() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+/// The two ways in which a process is told to stop. Heard from the first moment on: one that comes while nobody waits
+/// is not lost.
+struct Told {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Told {
+    fn listen() -> Result<Self, Fail> {
+        let listen = |kind| signal(kind).map_err(|error| fault("signals", error));
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    /// Resolves when the process is told to stop, once more each time.
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
     }
 }
 
@@ -89,6 +94,10 @@ async fn work(app: Arc<App>) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
+        if let Err(error) = app.look().await {
+            tracing::warn!(%error, "what other nodes did could not be looked at");
+            continue;
+        }
         if let Err(error) = app.run_due_jobs().await {
             tracing::warn!(%error, "background work could not be looked for");
         }
@@ -101,7 +110,10 @@ async fn serve_until_stopped(
     operations: Option<TcpListener>,
     tls: Option<rustls::ServerConfig>,
     probes: ProberConfig,
+    drain: Drain,
 ) -> Result<(), Fail> {
+    let mut told = Told::listen()?;
+    let app = Arc::clone(server.app());
     let worker = tokio::spawn(work(Arc::clone(server.app())));
     let prober = Prober::new(Arc::clone(server.app()), Arc::new(Arc::clone(&server)), probes);
     let prober = tokio::spawn(prober.map_err(|error| fault("routes", error))?.run());
@@ -109,22 +121,43 @@ async fn serve_until_stopped(
         None => None,
         Some(listener) => {
             let server = server.operations().map_err(|error| fault("routes", error))?;
-            Some(tokio::spawn(bailiwick_http::serve(server, listener, None, std::future::pending())))
+            Some(tokio::spawn(bailiwick_http::serve(server, listener, None, drain, std::future::pending())))
         }
     };
-    let served = bailiwick_http::serve(server, listener, tls.map(Arc::new), told_to_stop()).await;
+    let (first, stop) = tokio::sync::oneshot::channel::<()>();
+    let stop = async move {
+        // Without a sender nobody is there who could say stop.
+        if stop.await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        tracing::info!("told to stop: draining");
+    };
+    let served = tokio::select! {
+        served = bailiwick_http::serve(server, listener, tls.map(Arc::new), drain, stop) => served,
+        () = async {
+            told.stop().await;
+            let _ = first.send(());
+            told.stop().await;
+        } => {
+            tracing::warn!("told to stop a second time: what is in flight is not waited for");
+            Ok(())
+        }
+    };
     worker.abort();
     prober.abort();
     if let Some(operations) = operations {
         operations.abort();
     }
+    // Another node need not wait until it sees that this one is gone.
+    if tokio::time::timeout(LAST_WORDS, app.release_probing_turn()).await.is_err() {
+        tracing::debug!("the turn to probe was not given back");
+    }
     served.map_err(|error| fault("listener", error))
 }
 
 /// Serves until it is told to stop.
-pub(crate) fn serve(_session: &mut Session, config: &Config, store: Option<StoreUrl>) -> Result<(), Fail> {
+pub(crate) fn serve(_session: &mut Session, config: &Config) -> Result<(), Fail> {
     let tls = config.tls.as_ref().map(tls::load).transpose()?;
-    let store = store.map_or_else(|| embedded(&config.data), Ok)?;
     let app_config = AppConfig {
         delete_hold_min: config.delete_hold_min,
         delete_hold_default: config.delete_hold_default,
@@ -132,10 +165,13 @@ pub(crate) fn serve(_session: &mut Session, config: &Config, store: Option<Store
         prover: Solving::shared(config.prove.clone()),
         require_proof: config.require_proof,
         build: program::digest,
+        root_source: config.root_key.source(),
+        node: config.node.name.clone(),
         ..AppConfig::default()
     };
     runtime()?.block_on(async {
-        let app = open(&store, app_config).await?;
+        tracing::info!(node = config.node.name, store = config.store.url()?.shown(), "starting");
+        let app = open(&config.store, app_config).await?;
         unseal_at_start(&app, &config.root_key).await?;
         let root_key_file = match &config.root_key {
             RootKey::File { file } => Some(file.clone()),
@@ -158,9 +194,9 @@ pub(crate) fn serve(_session: &mut Session, config: &Config, store: Option<Store
             }
             None => None,
         };
-        tracing::info!(address = %bound, tls = tls.is_some(), store = store.shown(), "listening");
+        tracing::info!(address = %bound, tls = tls.is_some(), "listening");
         let probes = ProberConfig { every: config.isolation.every, timed_pairs: config.isolation.timed_pairs };
-        serve_until_stopped(server, listener, operations, tls, probes).await
+        serve_until_stopped(server, listener, operations, tls, probes, config.node.drain).await
     })
 }
 
@@ -193,11 +229,10 @@ pub(crate) fn dev(session: &mut Session, args: &DevArgs) -> Result<(), Fail> {
         build: program::digest,
         ..AppConfig::default()
     };
-    let store = embedded(&args.data)?;
     let key_file = args.data.join("root.key");
     let kept = args.data.join("credentials.json");
     runtime()?.block_on(async {
-        let app = open(&store, config).await?;
+        let app = open(&StoreConfig::in_directory(&args.data), config).await?;
         let (listener, bound) = listen(args.listen).await?;
         let address = format!("http://{bound}");
         let is_first_start = !app.seal_status().await.map_err(|error| fail(&error))?.is_initialized;
@@ -217,7 +252,7 @@ pub(crate) fn dev(session: &mut Session, args: &DevArgs) -> Result<(), Fail> {
         let http = HttpConfig { root_key_file: Some(key_file), ..HttpConfig::default() };
         let server = Server::new(app, http).map_err(|error| fault("routes", error))?;
         super::announce(session, args, &credentials, is_first_start)?;
-        serve_until_stopped(server, listener, None, None, ProberConfig::default()).await
+        serve_until_stopped(server, listener, None, None, ProberConfig::default(), Drain::default()).await
     })
 }
 

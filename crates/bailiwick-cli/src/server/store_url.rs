@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bailiwick_store::Store;
 use bailiwick_store_postgres::{OpenError, PostgresStore, Url};
-use bailiwick_store_sqlite::SqliteStore;
+use bailiwick_store_sqlite::{SqliteSnapshot, SqliteStore};
 use bailiwick_types::ErrorClass;
 
 use crate::fail::Fail;
@@ -62,9 +62,34 @@ impl StoreUrl {
         }
     }
 
-    /// Whether other processes may use it at the same time.
-    pub(crate) fn is_shared(&self) -> bool {
-        matches!(self, Self::Postgres(_))
+    /// Opens what is there, to be read and nothing else: an embedded store at one moment, also while a server has it open.
+    pub(crate) async fn open_to_read(&self) -> Result<Arc<dyn Store>, Fail> {
+        match self {
+            Self::Sqlite(path) => {
+                let store = SqliteSnapshot::open(path)
+                    .map_err(|error| Fail::new(ErrorClass::Busy, "store_not_opened", error.to_string()))?;
+                Ok(store)
+            }
+            Self::Postgres(_) => self.open().await,
+        }
+    }
+
+    /// Whether there is anything to open. A database always is.
+    pub(crate) fn is_there(&self) -> bool {
+        match self {
+            Self::Sqlite(path) => path.exists(),
+            Self::Postgres(_) => true,
+        }
+    }
+
+    /// Whether both are the same place, as far as their names tell.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Sqlite(one), Self::Sqlite(two)) => {
+                one == two || matches!((one.canonicalize(), two.canonicalize()), (Ok(one), Ok(two)) if one == two)
+            }
+            _ => self.shown() == other.shown(),
+        }
     }
 
     /// For people: without a password.

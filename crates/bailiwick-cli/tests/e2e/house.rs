@@ -218,7 +218,7 @@ pub(crate) struct Dev {
     pub(crate) operator: String,
     pub(crate) acme: String,
     pub(crate) globex: String,
-    _server: Running,
+    server: Running,
 }
 
 impl Dev {
@@ -237,8 +237,26 @@ impl Dev {
             globex: tenant("globex"),
             address,
             house,
-            _server: server,
+            server,
         }
+    }
+
+    /// Ends the server at once, as a power cut would.
+    pub(crate) fn stop(&mut self) {
+        self.server.stop();
+    }
+
+    /// Starts a server on another directory, which has the same keys.
+    pub(crate) fn move_to(&mut self, data: &str) {
+        self.stop();
+        for kept in ["root.key", "credentials.json"] {
+            std::fs::copy(self.house.path("data").join(kept), self.house.path(data).join(kept)).unwrap();
+        }
+        self.server = self.house.start(&["dev", "--listen", "127.0.0.1:0", "--data", data]);
+        self.server.out.wait_for("Ctrl-C stops it");
+        let kept = std::fs::read(self.house.path(data).join("credentials.json")).unwrap();
+        let kept: Value = serde_json::from_slice(&kept).unwrap();
+        self.address = kept["address"].as_str().unwrap().to_owned();
     }
 
     /// From here on commands are this holder's.

@@ -13,5 +13,6 @@ mod failures;
 mod house;
 mod isolation;
 mod ledger;
+mod recovery;
 mod serve;
 mod transcript;

@@ -255,10 +255,12 @@ fn every_command_is_run() {
     let sources = [
         include_str!("transcript.rs"),
         include_str!("answers.rs"),
+        include_str!("bundle.rs"),
         include_str!("credentials.rs"),
         include_str!("failures.rs"),
         include_str!("isolation.rs"),
         include_str!("ledger.rs"),
+        include_str!("recovery.rs"),
         include_str!("serve.rs"),
         include_str!("house.rs"),
     ]

@@ -36,9 +36,18 @@ pub(crate) fn routes() -> Vec<Route> {
 
 fn export(call: &Call) -> Result<recovery::BundleExport, AppError> {
     call.check_query()?;
+    check_key(call)?;
     let input = call.json()?;
     call.check_conditions()?;
     Ok(recovery::BundleExport { input })
+}
+
+/// A key that nobody keeps must not look as if it were kept.
+fn check_key(call: &Call) -> Result<(), AppError> {
+    match call.meta().idempotency {
+        None => Ok(()),
+        Some(_) => Err(AppError::invalid("`Idempotency-Key` is not taken here: what is streamed is not kept")),
+    }
 }
 
 fn import() -> Route {
@@ -64,6 +73,7 @@ fn import() -> Route {
 
 fn asked(call: &Call) -> Result<recovery::Import, AppError> {
     call.check_query()?;
+    check_key(call)?;
     call.check_content_type(BUNDLE)?;
     call.check_conditions()?;
     let key = call.parsed("key")?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bailiwick_store::{Commit, Part, Space, Store, Wake, Write};
+use bailiwick_store::{Commit, Part, Restored, Space, Store, Wake, Write};
 use bailiwick_types::TenantId;
 
 use crate::build::{Build, at, create, guarded, of, put, time, together};
@@ -65,6 +65,14 @@ impl Dice {
         part = match self.roll(12) {
             0 => part.meta(self.roll(4), "guess"),
             1 | 2 => part.meta(meta_version, "meta"),
+            _ => part,
+        };
+        part = match self.roll(40) {
+            0 => part.restored(Restored {
+                epoch: epoch + self.roll(3),
+                meta_version: self.roll(5),
+                revision: self.roll(99),
+            }),
             _ => part,
         };
         match self.roll(6) {

@@ -1,7 +1,7 @@
 //! Entries, and the tree over them.
 
 use bailiwick_ledger::{Hash, leaf_hash};
-use bailiwick_store::{Part, StoreError};
+use bailiwick_store::{NewEntry, Part, StoreError};
 use bailiwick_types::TenantId;
 
 use crate::build::{Build, at, entry};
@@ -128,4 +128,14 @@ pub(super) async fn a_refused_commit_leaves_no_gap(world: World) {
         assert_eq!(receipt.first_index, n);
     }
     assert_eq!(world.header(a).await.ledger, naive::edge(&leaves(10)));
+}
+
+pub(super) async fn an_entry_may_come_without_its_sealed_bytes(world: World) {
+    let a = world.a.id;
+    let bare = NewEntry { sealed: Vec::new(), ..entry("its tenant was erased before it came here") };
+    let mut part = at(a, 1).entry("before");
+    part.entries.extend([bare.clone(), entry("after")]);
+    world.ok(part.commit()).await;
+    let stored = world.store.entries(a, 0, 10).await.unwrap();
+    assert_eq!((stored.len(), stored[1].leaf, stored[1].sealed.as_slice()), (3, bare.leaf, b"".as_slice()));
 }

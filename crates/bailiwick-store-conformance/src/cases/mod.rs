@@ -7,6 +7,7 @@ mod erasure;
 mod health;
 mod history;
 mod ledger;
+mod past;
 mod records;
 mod reopening;
 mod tenancy;
@@ -70,6 +71,8 @@ pub fn cases() -> Vec<Case> {
         once tenants::state_and_meta_stay_until_they_are_changed;
         once tenants::headers_come_in_order_of_slugs_and_in_pages;
         once tenants::the_platform_is_neither_listed_nor_counted;
+        once tenants::a_restored_tenant_has_the_numbers_that_it_had;
+        once tenants::restored_numbers_never_go_back;
         once tenants::totals_count_tenants_by_state;
 
         once commits::an_epoch_that_is_over_is_refused;
@@ -120,6 +123,18 @@ pub fn cases() -> Vec<Case> {
         once ledger::leaves_that_do_not_exist_are_damage;
         once ledger::a_commit_without_entries_leaves_the_ledger;
         once ledger::a_refused_commit_leaves_no_gap;
+        once ledger::an_entry_may_come_without_its_sealed_bytes;
+
+        once past::a_record_is_known_as_it_was_at_every_size;
+        once past::every_space_that_keeps_its_past_does_and_no_other;
+        once past::commits_without_entries_count_as_the_next_one;
+        once past::the_past_comes_in_pages;
+        once past::a_refused_commit_leaves_no_past;
+        once past::the_past_is_forgotten_up_to_a_size;
+        once past::much_is_forgotten_too;
+        once past::an_erased_tenant_has_no_past;
+        once past::the_past_is_found_again;
+        twice past::what_one_was_the_other_was_not;
 
         once wakes::a_tenant_is_due_at_its_time;
         once wakes::by_keeps_an_earlier_time;
@@ -127,6 +142,7 @@ pub fn cases() -> Vec<Case> {
         once wakes::never_removes_it;
         once wakes::the_earliest_come_first;
         once wakes::the_platform_can_be_due;
+        once wakes::the_header_says_when;
 
         once erasure::only_header_and_tree_remain;
         once erasure::it_can_be_repeated;

@@ -1,7 +1,7 @@
 //! Tenants: how they begin, and what their header says.
 
 use bailiwick_ledger::CompactRange;
-use bailiwick_store::{CommitError, Counts, Header, Space, Totals};
+use bailiwick_store::{CommitError, Counts, Header, Restored, Space, Totals};
 use bailiwick_types::TenantId;
 
 use crate::World;
@@ -22,6 +22,7 @@ pub(super) async fn a_new_tenant_is_empty_and_at_epoch_one(world: World) {
         meta: b"meta".to_vec(),
         meta_version: 1,
         revision: 0,
+        wake: None,
     };
     assert_eq!(world.header(THIRD.id).await, expected);
 }
@@ -172,6 +173,46 @@ pub(super) async fn the_platform_is_neither_listed_nor_counted(world: World) {
     assert_eq!(world.header(TenantId::PLATFORM).await.slug, "aa-platform");
     world.ok(at(TenantId::PLATFORM, 1).state(9).commit()).await;
     assert_eq!(world.store.totals().await.unwrap(), Totals { by_state: vec![(ACTIVE, 2)] });
+}
+
+pub(super) async fn a_restored_tenant_has_the_numbers_that_it_had(world: World) {
+    let numbers = Restored { epoch: 41, meta_version: 17, revision: 1 << 40 };
+    // Begun as any tenant, and finished with what it was elsewhere.
+    let begun = create(THIRD.id, THIRD.slug).meta(0, "").write(put(Space::Member, "m", "v")).entry("one");
+    world.ok(begun.commit()).await;
+    let finished = at(THIRD.id, 1).meta(1, "as it was").state(7).bump().write(put(Space::Member, "n", "v"));
+    let receipt = world.ok(finished.restored(numbers).entry("two").commit()).await.receipts[0];
+    assert_eq!((receipt.first_index, receipt.size, receipt.epoch), (1, 2, 41));
+    let is = |header: &Header| Restored {
+        epoch: header.epoch,
+        meta_version: header.meta_version,
+        revision: header.revision,
+    };
+    let header = world.header(THIRD.id).await;
+    assert_eq!((is(&header), header.state, header.meta.as_slice()), (numbers, 7, b"as it was".as_slice()));
+    // It goes on from there.
+    world.refused(at(THIRD.id, 1).entry("late").commit()).await;
+    world.ok(at(THIRD.id, 41).meta(17, "newer").bump().write(put(Space::Member, "o", "v")).commit()).await;
+    let next = Restored { epoch: 42, meta_version: 18, revision: (1 << 40) + 1 };
+    assert_eq!(is(&world.header(THIRD.id).await), next);
+    // Or all at once.
+    let fourth = TenantId::from_bytes([8; 16]);
+    let receipt = world.ok(create(fourth, "fourth").entry("e").restored(numbers).commit()).await.receipts[0];
+    assert_eq!((is(&world.header(fourth).await), receipt.epoch), (numbers, 41));
+}
+
+pub(super) async fn restored_numbers_never_go_back(world: World) {
+    let a = world.a.id;
+    world.ok(at(a, 1).bump().meta(1, "m").write(put(Space::Member, "m", "v")).commit()).await;
+    let here = Restored { epoch: 2, meta_version: 2, revision: 1 };
+    for less in [Restored { epoch: 1, ..here }, Restored { meta_version: 1, ..here }, Restored { revision: 0, ..here }]
+    {
+        let refusal = world.refused(at(a, 2).restored(less).commit()).await;
+        assert!(matches!(refusal, CommitError::Conflict { space: None }), "{refusal:?}");
+    }
+    world.ok(at(a, 2).restored(here).commit()).await;
+    let header = world.header(a).await;
+    assert_eq!((header.epoch, header.meta_version, header.revision), (2, 2, 1));
 }
 
 pub(super) async fn totals_count_tenants_by_state(world: World) {

@@ -73,3 +73,16 @@ pub(super) async fn the_platform_can_be_due(world: World) {
     world.ok(create(TenantId::PLATFORM, "platform").wake(Wake::At(time(5))).commit()).await;
     assert_eq!(due(&world, 5).await, [(5, TenantId::PLATFORM)]);
 }
+
+pub(super) async fn the_header_says_when(world: World) {
+    let said = async || world.header(world.a.id).await.wake.map(bailiwick_types::Timestamp::unix_ms);
+    assert_eq!(said().await, None);
+    wake(&world, Wake::By(time(100))).await;
+    assert_eq!(said().await, Some(100));
+    wake(&world, Wake::At(time(-7))).await;
+    assert_eq!(said().await, Some(-7));
+    let listed = world.store.headers(None, 10).await.unwrap();
+    assert_eq!(listed.iter().filter_map(|header| header.wake).collect::<Vec<_>>(), [time(-7)]);
+    wake(&world, Wake::Never).await;
+    assert_eq!(said().await, None);
+}

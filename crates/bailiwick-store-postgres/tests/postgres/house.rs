@@ -23,7 +23,7 @@ impl House {
 
     /// Leaves the database as if nobody had used it.
     pub(crate) fn empty(&self) {
-        let tables = ["tenant", "record", "ledger_entry", "ledger_subtree", "slug", "guard"];
+        let tables = ["tenant", "record", "past", "ledger_entry", "ledger_subtree", "slug", "guard"];
         let statements: Vec<String> = tables.iter().map(|table| format!("DELETE FROM bailiwick.{table}")).collect();
         self.admin(&statements.iter().map(String::as_str).collect::<Vec<_>>());
     }

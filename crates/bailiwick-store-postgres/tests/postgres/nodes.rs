@@ -218,7 +218,8 @@ async fn a_commit_whose_answer_is_lost_is_done_exactly_once() {
     let mut version = None;
     let mut size = 0;
     for round in 0..12usize {
-        let trap = if round % 2 == 0 { Trap::BeforeCommit } else { Trap::AfterCommit };
+        const WRITES: &str = "ISOLATION LEVEL READ COMMITTED";
+        let trap = if round % 2 == 0 { Trap::BeforeCommit(WRITES) } else { Trap::AfterCommit(WRITES) };
         // Appends, which take one way, and changes, which take another; alone, and in company.
         let write = match version {
             None => put(Space::Secret, "k", "0"),

@@ -11,6 +11,7 @@
 
 mod attestations;
 mod bundles;
+mod fleet;
 mod foreign;
 mod fuzz;
 mod input;
@@ -19,6 +20,7 @@ mod limits;
 mod matrix;
 mod probe;
 mod proofs;
+mod relocation;
 mod rotation;
 mod routes;
 mod tenancy;

@@ -17,6 +17,10 @@ pub struct ExportTenant {
     /// there. Otherwise the bundle is a backup: its credentials come in revoked.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_final: bool,
+    /// The tenant as it was when its ledger had so many entries; as it is now if absent. How far back that is known is said
+    /// by the refusal. Not for a move.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<u64>,
     /// The last bookmark of a bundle that was cut off: what follows it is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume: Option<String>,

@@ -1,5 +1,6 @@
 //! One tenant as a bundle: out of one installation, into another or back into its own.
 
+mod at;
 mod moved;
 mod refused;
 mod restored;

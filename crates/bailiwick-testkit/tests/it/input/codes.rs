@@ -28,6 +28,7 @@ const PROVOKED: &[(Code, Provoke)] = &[
     }),
     (Code::BodyTooLarge, |world| raw(world, "POST", "accounts", &" ".repeat(2_097_153))),
     (Code::UriTooLong, |world| own(world, "GET", &format!("accounts?cursor={}", "a".repeat(8_192)), &Value::Null)),
+    (Code::BundleRefused, |world| operator(world, "POST", "tenants:import", &Value::Null)),
     (Code::UnsupportedMediaType, |world| {
         asking(world, "POST", "accounts").header("content-type", "text/plain").bytes("{}").send()
     }),

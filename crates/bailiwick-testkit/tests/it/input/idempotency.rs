@@ -39,7 +39,9 @@ fn a_key_that_is_none_is_refused_at_every_route() {
 fn is_kept(route: &Route) -> bool {
     let is_change =
         |action: bailiwick_types::Action| matches!(action.sensitivity(), Sensitivity::Write | Sensitivity::Security);
-    route.door == DoorKind::Api && matches!(route.access, Access::Action(action) if is_change(action))
+    // What is streamed, out or in, is not kept: there a key is refused.
+    let is_streamed = route.answer.is_none() || route.is_upload;
+    route.door == DoorKind::Api && !is_streamed && matches!(route.access, Access::Action(action) if is_change(action))
 }
 
 /// The rightful request with a key, by somebody, with some white space behind the body that makes it another one.

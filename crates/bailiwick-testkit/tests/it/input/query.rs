@@ -31,6 +31,8 @@ fn bad_values(route: &Route, name: &str) -> Option<Vec<&'static str>> {
         "kind" => Some(vec!["", "Service", "robot"]),
         "owner" => Some(vec!["", "x", "mem_", "MEM_0123456789abcdefghjkmnpqrg", "acc_0123456789abcdefghjkmnpqrg"]),
         "label" => Some(vec!["", "team"]),
+        "key" => Some(vec!["", "x", "acme+00000000+AQ==", "acme%2B00000000%2BAQ%3D%3D"]),
+        "dry_run" => Some(vec!["", "yes", "1", "TRUE"]),
         "cursor" => None,
         "principal" | "actor" | "resource" | "request" => None,
         other => panic!("{}: no test knows what `{other}` cannot be", route.name()),
@@ -54,7 +56,7 @@ fn a_parameter_that_nobody_knows_is_a_mistake() {
             asked.at(&joined(&own, query)).json(&body).send()
         };
         let shown = |query: &str| format!("{} {query}", asked.name());
-        for query in ["surplus=1", "surplus", "Limit=1", "tenant=globex", "dry_run=true", "%00=1", "limit%5B%5D=1"] {
+        for query in ["surplus=1", "surplus", "Limit=1", "tenant=globex", "dryrun=true", "%00=1", "limit%5B%5D=1"] {
             watch.refused(&send(query), 400, "unknown_parameter", &shown(query));
         }
         for query in ["a=%ff", "%ff=a", "a=%c0%ae"] {

@@ -118,6 +118,25 @@ impl Store for Tapped {
         self.inner.records(tenant, space, prefix, after, limit).await
     }
 
+    async fn past_from(&self, tenant: TenantId) -> Result<Option<u64>, StoreError> {
+        self.inner.past_from(tenant).await
+    }
+
+    async fn records_at(
+        &self,
+        tenant: TenantId,
+        space: Space,
+        size: u64,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Record)>, StoreError> {
+        self.inner.records_at(tenant, space, size, after, limit).await
+    }
+
+    async fn forget_past(&self, tenant: TenantId, size: u64) -> Result<(), StoreError> {
+        self.inner.forget_past(tenant, size).await
+    }
+
     async fn children(
         &self,
         tenant: TenantId,
