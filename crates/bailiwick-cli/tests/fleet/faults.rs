@@ -6,7 +6,7 @@ use bailiwick_pgkit::{Cluster, Program, Standby, Wire, is_ready};
 
 use super::dice::{Dice, rounds};
 use super::fleet::{Fleet, migrated};
-use super::work::{ANSWERED_WITHIN, Crew, check_works, summary, wait_until_ready};
+use super::work::{Crew, check_works, summary, wait_until_ready};
 
 #[test]
 fn a_killed_node_takes_nothing_along_that_it_acknowledged() {
