@@ -181,7 +181,7 @@ fn connections_that_are_not_to_be_had_are_found_again_when_they_are() {
     let _dice = Dice::new();
     let cluster = Cluster::start().unwrap();
     let database = migrated(&cluster);
-    let fleet = Fleet::start(&[database.server_url.clone()]);
+    let fleet = Fleet::start(std::slice::from_ref(&database.server_url));
     let tenants = ["acme", "globex"].map(|slug| fleet.tenant(slug));
     let ports = [fleet.nodes[0].port; 8];
     let all: Vec<usize> = (0..ports.len()).collect();
