@@ -25,7 +25,7 @@ pub(crate) enum Outcome {
 impl Outcome {
     pub(crate) fn of<A>(asked: Result<Reply<A>, ClientError>) -> Self {
         match asked {
-            Ok(reply) => Self::Done(reply.request_id().expect("every answer names its request").to_owned()),
+            Ok(reply) => Self::Done(reply.request_id().unwrap().to_owned()),
             Err(ClientError::Unreachable { .. }) => Self::Unreachable,
             // The one refusal after which something may have happened all the same: see `docs/operating/nodes.md`.
             Err(error) if error.code() == Some(Code::StorageUnavailable) => Self::Lost(told(&error)),

@@ -11,7 +11,7 @@
 //! A time that something must not exceed, other than what is promised (an answer in bounded time): these tests run on
 //! machines that are busy.
 #![cfg(target_os = "linux")]
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr, reason = "tests")]
 
 mod ambiguous;
 mod caller;

@@ -180,3 +180,63 @@ impl Race {
             .count()
     }
 }
+
+/// The judge itself, on races that went wrong: it must have been seen to say no.
+mod judged {
+    use super::{Answer, Outcome, Race};
+    use crate::record::{Entry, Record};
+    use std::time::{Duration, Instant};
+
+    /// Allowed, then lost by request `loss`, then refused.
+    fn race(now: Instant) -> Race {
+        let at = |ms| now + Duration::from_millis(ms);
+        let answer = |began, ended, outcome| Answer { node: 1, began: at(began), ended: at(ended), outcome };
+        Race {
+            what: "k revoked".to_owned(),
+            key: "k".to_owned(),
+            loss: "loss".to_owned(),
+            acknowledged: at(10),
+            answers: vec![
+                answer(0, 20, Outcome::Done("one".to_owned())),
+                answer(21, 22, Outcome::Refused("401".to_owned())),
+            ],
+        }
+    }
+
+    fn entry(index: u64, request: &str, credential: &str) -> Entry {
+        Entry::of(index, request, credential, "ok")
+    }
+
+    fn fails(check: impl FnOnce() + std::panic::UnwindSafe) -> bool {
+        std::panic::catch_unwind(check).is_err()
+    }
+
+    #[test]
+    fn what_began_after_the_loss_was_acknowledged_must_not_be_allowed() {
+        let now = Instant::now();
+        race(now).check_answers();
+        assert_eq!(race(now).overlapping(), 1);
+        let mut late = race(now);
+        late.answers.push(Answer { outcome: Outcome::Done("two".to_owned()), ..late.answers[1].clone() });
+        assert!(fails(move || late.check_answers()));
+        let mut silent = race(now);
+        silent.answers.pop();
+        assert!(fails(move || silent.check_answers()), "nobody asked afterwards");
+    }
+
+    #[test]
+    fn what_is_in_the_ledger_after_the_loss_must_not_be_allowed() {
+        let now = Instant::now();
+        race(now).check_record(&Record::from(vec![entry(0, "one", "k"), entry(1, "loss", "o")]));
+        for (wrong, what) in [
+            (vec![entry(0, "loss", "o"), entry(1, "one", "k")], "decided before, committed after"),
+            (vec![entry(0, "one", "k"), entry(1, "loss", "o"), entry(2, "three", "k")], "allowed, and never answered"),
+            (vec![entry(0, "loss", "o")], "answered without an entry"),
+            (vec![entry(0, "one", "k")], "lost without an entry"),
+            (vec![entry(0, "one", "k"), entry(1, "one", "k"), entry(2, "loss", "o")], "done twice"),
+        ] {
+            let race = race(now);
+            assert!(fails(move || race.check_record(&Record::from(wrong))), "{what}");
+        }
+    }
+}

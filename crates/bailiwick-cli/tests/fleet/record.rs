@@ -25,6 +25,21 @@ pub(crate) struct Entry {
     seconds: i64,
 }
 
+impl Entry {
+    pub(crate) fn of(index: u64, request: &str, credential: &str, outcome: &str) -> Self {
+        Self {
+            index,
+            request: request.to_owned(),
+            credential: credential.to_owned(),
+            action: String::new(),
+            resource: String::new(),
+            outcome: outcome.to_owned(),
+            is_replay: false,
+            seconds: 0,
+        }
+    }
+}
+
 /// A tenant's ledger.
 pub(crate) struct Record {
     pub(crate) entries: Vec<Entry>,
@@ -50,7 +65,10 @@ impl Record {
         std::fs::write(&file, text).unwrap();
         let ran = Command::new(BINARY).arg("verify").arg(&file).env_clear().output().unwrap();
         assert!(ran.status.success(), "the ledger of {name} does not verify: {}", String::from_utf8_lossy(&ran.stderr));
-        let entries: Vec<Entry> = text.lines().filter_map(entry).collect();
+        Self::from(text.lines().filter_map(entry).collect())
+    }
+
+    pub(crate) fn from(entries: Vec<Entry>) -> Self {
         assert!(entries.iter().zip(0..).all(|(entry, index)| entry.index == index));
         let mut by_request: HashMap<String, Vec<usize>> = HashMap::new();
         for (at, entry) in entries.iter().enumerate() {
@@ -92,13 +110,10 @@ fn entry(line: &str) -> Option<Entry> {
     let (index, entry) = (line.get("index")?.as_u64()?, line.get("entry")?);
     let text = |pointer: &str| entry.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
     Some(Entry {
-        index,
-        request: text("/request"),
-        credential: text("/actor/credential"),
         action: text("/action"),
         resource: text("/resource/id"),
-        outcome: text("/outcome"),
         seconds: text("/time").parse::<Timestamp>().ok()?.unix_ms() / 1_000,
         is_replay: text("/detail/idempotent_replay") == "true",
+        ..Entry::of(index, &text("/request"), &text("/actor/credential"), &text("/outcome"))
     })
 }
