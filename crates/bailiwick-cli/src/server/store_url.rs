@@ -20,7 +20,7 @@ pub(crate) enum StoreUrl {
     /// A file of this machine, used by one process.
     Sqlite(PathBuf),
     /// A database, used by any number of nodes.
-    Postgres(Url),
+    Postgres(Box<Url>),
 }
 
 impl StoreUrl {
@@ -38,9 +38,9 @@ impl StoreUrl {
             return Err(Fail::usage("a store's URL begins with `sqlite:` or `postgres://`"));
         }
         let url = Url::parse(text).map_err(|error| not_opened(&error))?;
-        let Some(file) = password_file else { return Ok(Self::Postgres(url)) };
+        let Some(file) = password_file else { return Ok(Self::Postgres(Box::new(url))) };
         let password = std::fs::read_to_string(file).map_err(|error| Fail::file(file, &error))?;
-        Ok(Self::Postgres(url.with_password(password.trim_end_matches(['\r', '\n']))))
+        Ok(Self::Postgres(Box::new(url.with_password(password.trim_end_matches(['\r', '\n'])))))
     }
 
     /// Opens it. For PostgreSQL this needs a runtime, which the store's tasks then live in.
