@@ -47,7 +47,7 @@ fn a_node_that_slept_through_a_revocation_allows_nothing_that_it_took_away() {
     let tenant = fleet.tenant("acme");
     let mut subject = tenant.subject(&fleet.nodes[0], "reader");
     let mut races = Vec::new();
-    for _ in 0..rounds(16) {
+    for _ in 0..rounds(10) {
         let by = dice.below(SLEEPER);
         let owner = tenant.owner(&fleet.nodes[by]);
         let Subject { account, key, credential } = &subject;

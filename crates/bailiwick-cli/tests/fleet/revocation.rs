@@ -72,7 +72,7 @@ fn a_revoked_key_is_dead_on_all_nodes_in_thousands_of_races() {
     let cluster = Cluster::start().unwrap();
     let fleet = Fleet::of_three(&migrated(&cluster));
     let tenants = ["acme", "globex", "initech"].map(|slug| fleet.tenant(slug));
-    let races = revoke_keys(&fleet, &tenants, &mut dice, rounds(250), 6);
+    let races = revoke_keys(&fleet, &tenants, &mut dice, rounds(225), 6);
     check_records(&fleet, &tenants, &races);
     let overlapping: usize = races.iter().map(|(_, race)| race.overlapping()).sum();
     println!("{} revocations, {overlapping} requests under way across them", races.len());

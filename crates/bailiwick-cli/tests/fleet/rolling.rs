@@ -57,7 +57,7 @@ fn everything_holds_behind_a_pooler_in_transaction_mode() {
     let all = [0, 1, 2, 3, 4, 5];
     let (works, races) = Crew::works(&ports, &tenants, |crew| {
         crew.wait_for(&all, 2);
-        let races = revoke_keys(&fleet, &tenants, &mut dice, rounds(40), 4);
+        let races = revoke_keys(&fleet, &tenants, &mut dice, rounds(24), 4);
         crew.wait_for(&all, 2);
         races
     });
