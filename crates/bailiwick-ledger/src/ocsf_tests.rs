@@ -338,7 +338,7 @@ fn every_action_becomes_a_valid_event_of_one_class_and_activity() {
         keyring:show 6003 Read
         keyring:rotate 3004 Update
         keyring:seal 3004 Deactivate
-        bundle:export 6003 Read
+        bundle:export 6003 Update
         operator-self:show 6003 Read
         platform:health 6003 Read
         isolation:show 6003 Read

@@ -147,7 +147,7 @@ codes! {
     Sealed = "sealed", Sealed, 503, "the installation is sealed", "unseal it: `bailiwick unseal`";
     NotInitialized = "not_initialized", Sealed, 503, "the installation is not initialised", "initialise it: `bailiwick init`";
     Contention = "contention", Stale, 503, "the state kept changing while the request was decided", "try again";
-    StorageUnavailable = "storage_unavailable", Busy, 503, "the request could not be made durable and was not carried out", "try again; the operator should look at the disk";
+    StorageUnavailable = "storage_unavailable", Busy, 503, "the storage did not confirm the request: it was not carried out, or perhaps just now", "try again with the same Idempotency-Key; the operator should look at the storage";
     Overloaded = "overloaded", Busy, 503, "the server has too much to do", "try again";
     Internal = "internal", Fault, 500, "internal error", "tell the operator the request id";
 }

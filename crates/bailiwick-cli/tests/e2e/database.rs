@@ -42,7 +42,10 @@ fn an_installation_moves_into_a_database() {
     assert!(ran.err.contains("the role owns it"), "{}", ran.err);
 
     let copied = dev.house.sh(&format!("store copy --from sqlite:data/bailiwick.db --to {server} -o json")).json();
-    assert_eq!((&copied["from"], &copied["to"], &copied["is_equal"]), (&"sqlite".into(), &"postgres".into(), &true.into()));
+    assert_eq!(
+        (&copied["from"], &copied["to"], &copied["is_equal"]),
+        (&"sqlite".into(), &"postgres".into(), &true.into())
+    );
     // What was written meanwhile is brought along once the server has stopped.
     dev.house.sh("secret put secret/app/db password=later").ok();
     dev.stop();

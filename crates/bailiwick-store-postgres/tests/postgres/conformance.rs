@@ -7,9 +7,7 @@ use async_trait::async_trait;
 use bailiwick_store::Store;
 use bailiwick_store_conformance::{Engine, Place, run};
 
-use bailiwick_store_postgres::Options;
-
-use crate::house::House;
+use crate::house::{House, patient};
 
 struct Postgres {
     house: Arc<House>,
@@ -29,7 +27,7 @@ impl Engine for Postgres {
 #[async_trait]
 impl Place for Base {
     async fn open(&self) -> Arc<dyn Store> {
-        self.0.node_with(self.1, Options::default()).await
+        self.0.node_with(self.1, patient()).await
     }
 }
 

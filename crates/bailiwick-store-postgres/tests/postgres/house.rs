@@ -1,6 +1,7 @@
 //! A server with migrated databases to hand out.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bailiwick_pgkit::{Cluster, Database};
 use bailiwick_store_postgres::{Migrator, Options, PostgresStore, Url};
@@ -35,13 +36,19 @@ impl House {
 
     /// A node.
     pub(crate) async fn node(&self) -> Arc<PostgresStore> {
-        self.node_with("", Options::default()).await
+        self.node_with("", patient()).await
     }
 
     /// A node with this at the end of its URL.
     pub(crate) async fn node_with(&self, suffix: &str, options: Options) -> Arc<PostgresStore> {
         PostgresStore::connect(&url(&format!("{}{suffix}", self.base.server_url)), options).await.unwrap()
     }
+}
+
+/// What a machine that does ten other things needs: nothing here is about how long one waits.
+pub(crate) fn patient() -> Options {
+    let wait = Duration::from_secs(60);
+    Options { commit_wait: wait, read_wait: wait, answer_wait: wait, queue_wait: wait, ..Options::default() }
 }
 
 pub(crate) fn url(text: &str) -> Url {
