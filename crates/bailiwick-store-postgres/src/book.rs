@@ -40,10 +40,13 @@ impl Slot {
     }
 }
 
+/// What a record holds: its version and its sealed bytes.
+pub(crate) type Value = (u64, Vec<u8>);
+
 /// A record that the group changes: its version before, and what it is after.
 pub(crate) struct Changed {
     pub(crate) before: Option<u64>,
-    pub(crate) after: Option<(u64, Vec<u8>)>,
+    pub(crate) after: Option<Value>,
 }
 
 /// The group's view of the database, and what it is going to write.
@@ -58,7 +61,7 @@ pub(crate) struct Book {
     /// What records were before the group, and up to which size of the ledger.
     pub(crate) past: Vec<(Place, u64)>,
     /// What they were between two of its commits.
-    pub(crate) past_between: Vec<(Place, u64, Option<(u64, Vec<u8>)>)>,
+    pub(crate) past_between: Vec<(Place, u64, Option<Value>)>,
     pub(crate) entries: Vec<(TenantId, u64, NewEntry)>,
     pub(crate) subtrees: Vec<(TenantId, Subtree)>,
 }

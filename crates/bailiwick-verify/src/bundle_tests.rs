@@ -157,7 +157,7 @@ fn a_bundle_that_was_gone_on_with_is_the_one_that_was_not_cut_off() {
     assert_eq!(joined, bundle(false), "a bookmark leaves nothing behind");
     verify_bundle(joined.as_slice(), &[]).unwrap();
 
-    for nothing in [&MAGIC[..], &whole[..MAGIC.len() + 60]] {
+    for nothing in [MAGIC, &whole[..MAGIC.len() + 60]] {
         let mut file = tempfile::tempfile().unwrap();
         std::io::Write::write_all(&mut file, nothing).unwrap();
         assert_eq!(unfinished(&mut file).unwrap(), None);

@@ -239,7 +239,7 @@ impl Side for Fleet {
     }
 
     fn stop(&mut self) -> Outcome {
-        self.nodes.drain(..).map(Server::stop).collect()
+        self.nodes.drain(..).try_for_each(Server::stop)
     }
 
     fn start(&mut self) -> Outcome {

@@ -73,7 +73,7 @@ impl App {
         let Some(keyring) = &snapshot.keyring else {
             // Without its keys nobody can be authenticated. Only the holder of a credential id learns that it is sealed.
             let known = self.store.record(snapshot.tenant, Space::Credential, presented.id().as_bytes()).await?;
-            return Err(known.map_or_else(dead, |_| crate::relocation::sealed(&snapshot)));
+            return Err(known.map_or_else(dead, |_| crate::relocation::sealed(snapshot)));
         };
         let known = self.known_credential(snapshot, presented.id()).await?.ok_or_else(dead)?;
         let verifier = StoredVerifier { keyring, verifier: &known.verifier };
