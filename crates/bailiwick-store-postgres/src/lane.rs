@@ -213,7 +213,7 @@ impl Lane<'_> {
         let sent = async {
             let session = self.lease()?.session()?;
             let work = appends.send(session, self.shared.stripe());
-            session.whole(Mode::Write, &Plane::Tenants(tenants.clone()), work).await
+            session.whole(Mode::Hurry, &Plane::Tenants(tenants.clone()), work).await
         };
         let applied = match in_time(sent, Trouble::Ambiguous).await {
             Ok(applied) => applied,
@@ -235,6 +235,10 @@ impl Lane<'_> {
             }
             Err(trouble) => {
                 self.give_up(&trouble).await;
+                if matches!(trouble, Trouble::Again(_)) {
+                    // One of the rows is held by another node. The other way finds out which, and leaves it out.
+                    tenants.iter().for_each(|tenant| self.shared.memory.shared(*tenant));
+                }
                 return Err((trouble, appends.into_jobs()));
             }
         };

@@ -39,6 +39,8 @@ pub(crate) enum Mode {
     Read,
     /// Each statement sees what was committed before it.
     Write,
+    /// As [`Mode::Write`], for rows that nobody else is expected to hold: it is found out soon if somebody does.
+    Hurry,
 }
 
 /// What a node tells a server that it does not know in advance: see `docs/operating/postgres.md`.
@@ -57,6 +59,9 @@ pub(crate) struct Session {
     statements: Statements,
     driver: JoinHandle<()>,
 }
+
+/// How long [`Mode::Hurry`] waits for a row.
+const HURRY: &str = "100ms";
 
 /// The bounds of a transaction, for servers that were not given them with the connection.
 pub(crate) const BOUNDS: &[(&str, &str)] = &[
@@ -95,7 +100,7 @@ impl Session {
     pub(crate) async fn begin(&self, mode: Mode, plane: &Plane) -> Result<(), Trouble> {
         let mut text = match mode {
             Mode::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;".to_owned(),
-            Mode::Write => "BEGIN ISOLATION LEVEL READ COMMITTED;".to_owned(),
+            Mode::Write | Mode::Hurry => "BEGIN ISOLATION LEVEL READ COMMITTED;".to_owned(),
         };
         let (name, tenants): (&str, &[TenantId]) = match plane {
             Plane::Tenants(tenants) => ("tenant", tenants),
@@ -112,6 +117,9 @@ impl Session {
             for (setting, value) in BOUNDS {
                 let _ = write!(text, ",set_config('{setting}','{value}',true)");
             }
+        }
+        if mode == Mode::Hurry {
+            let _ = write!(text, ",set_config('lock_timeout','{HURRY}',true)");
         }
         Ok(self.client.batch_execute(&text).await?)
     }

@@ -39,7 +39,7 @@ async fn suite(partitions: u16, suffix: &'static str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_engine_passes_the_suite() {
-    suite(4, "").await;
+    suite(2, "").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
