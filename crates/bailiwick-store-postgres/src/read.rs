@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_ledger::{CompactRange, Hash};
+use bailiwick_store::keys::{behind, first_segment, next, past};
 use bailiwick_store::{Child, Counts, Header, Record, Space, StoreError, StoredEntry, Totals};
 use bailiwick_types::{TenantId, Timestamp};
 use tokio::time::Instant;
@@ -289,33 +290,3 @@ async fn walk(session: &Session, range: &Range<'_>) -> Result<Option<Vec<Child>>
 
 /// How many keys one search of a folder looks at, most of which are in vain if the first is a folder's.
 const NAMES_PER_SEARCH: usize = 128;
-
-/// The least key that is greater than every key with this prefix; `None` if there is no such key.
-fn past(prefix: &[u8]) -> Option<Vec<u8>> {
-    let (last, head) = prefix.iter().rposition(|byte| *byte != 0xff).and_then(|at| prefix.get(..=at)?.split_last())?;
-    let mut end = head.to_vec();
-    end.push(last.checked_add(1)?);
-    Some(end)
-}
-
-/// The least key that is greater than this one.
-fn next(key: &[u8]) -> Vec<u8> {
-    let mut next = Vec::with_capacity(key.len() + 1);
-    next.extend_from_slice(key);
-    next.push(0);
-    next
-}
-
-/// A key's first segment, with its `/` if it has one.
-fn first_segment(path: &[u8]) -> &[u8] {
-    match path.iter().position(|byte| *byte == b'/') {
-        Some(at) => path.get(..=at).unwrap_or(path),
-        None => path,
-    }
-}
-
-/// Where to go on after a name: past everything in a folder, or right behind a key.
-fn behind(prefix: &[u8], name: &[u8]) -> Option<Vec<u8>> {
-    let key = [prefix, name].concat();
-    if name.ends_with(b"/") { past(&key) } else { Some(next(&key)) }
-}

@@ -22,7 +22,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(10);
 ///
 /// `postgres://ROLE[:PASSWORD]@HOST[:PORT][,HOST…]/DATABASE[?…]`, with libpq's parameters `connect_timeout`,
 /// `target_session_attrs`, `application_name`, `host`, `sslmode` (`disable`, `require`, `verify-ca` as `verify-full`,
-/// `verify-full`), `sslrootcert` and `passfile`-less; and one of our own, `statements=prepared|text`.
+/// `verify-full`) and `sslrootcert`; and one of our own, `statements=prepared|text`.
 #[derive(Clone)]
 pub struct Url {
     pub(crate) config: tokio_postgres::Config,

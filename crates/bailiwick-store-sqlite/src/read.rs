@@ -7,6 +7,7 @@
 //! No tenant number in any answer.
 
 use bailiwick_ledger::{CompactRange, Hash};
+use bailiwick_store::keys::{behind, first_segment, next, past};
 use bailiwick_store::{Child, Counts, Header, Record, Space, StoreError, StoredEntry, Totals};
 use bailiwick_types::{TenantId, Timestamp};
 use rusqlite::types::FromSql;
@@ -173,22 +174,6 @@ pub(crate) struct Range {
     pub(crate) limit: usize,
 }
 
-/// The least key that is greater than every key with this prefix; `None` if there is no such key.
-fn past(prefix: &[u8]) -> Option<Vec<u8>> {
-    let (last, head) = prefix.iter().rposition(|byte| *byte != 0xff).and_then(|at| prefix.get(..=at)?.split_last())?;
-    let mut end = head.to_vec();
-    end.push(last.checked_add(1)?);
-    Some(end)
-}
-
-/// The least key that is greater than this one.
-fn next(key: &[u8]) -> Vec<u8> {
-    let mut next = Vec::with_capacity(key.len() + 1);
-    next.extend_from_slice(key);
-    next.push(0);
-    next
-}
-
 pub(crate) fn records(conn: &Connection, numbers: &Numbers, range: &Range) -> Read<Vec<(Vec<u8>, Record)>> {
     let Some(no) = number(conn, numbers, range.tenant)? else { return Ok(Ok(Vec::new())) };
     // One lower bound, not two: SQLite would search by one of them and step through what the other excludes.
@@ -257,20 +242,6 @@ pub(crate) fn records_at(
         found.extend(record.map(|record| (key, record)));
     }
     Ok(Ok(found))
-}
-
-/// A key's first segment, with its `/` if it has one.
-fn first_segment(path: &[u8]) -> &[u8] {
-    match path.iter().position(|byte| *byte == b'/') {
-        Some(at) => path.get(..=at).unwrap_or(path),
-        None => path,
-    }
-}
-
-/// Where to go on after a name: past everything in a folder, or right behind a key.
-fn behind(prefix: &[u8], name: &[u8]) -> Option<Vec<u8>> {
-    let key = [prefix, name].concat();
-    if name.ends_with(b"/") { past(&key) } else { Some(next(&key)) }
 }
 
 pub(crate) fn children(conn: &Connection, numbers: &Numbers, range: &Range) -> Read<Vec<Child>> {
@@ -409,13 +380,5 @@ mod tests {
         crate::schema::migrate(&conn).unwrap();
         let plan: String = conn.query_row(&format!("EXPLAIN QUERY PLAN {TOTALS}"), [], |row| row.get(3)).unwrap();
         assert_eq!(plan, "SCAN tenant USING COVERING INDEX tenant_state");
-    }
-
-    #[test]
-    fn the_end_of_a_prefix_is_the_least_key_beyond_it() {
-        assert_eq!(past(b"ab"), Some(b"ac".to_vec()));
-        assert_eq!(past(b"a\xff\xff"), Some(b"b".to_vec()));
-        assert_eq!(past(b"\xff\xff"), None);
-        assert_eq!(past(b""), None);
     }
 }

@@ -18,6 +18,7 @@
 mod commit;
 mod error;
 mod head;
+pub mod keys;
 mod record;
 
 use async_trait::async_trait;
