@@ -5,7 +5,7 @@
 //!   the group that it came in goes on.
 //! - INV-APPLY-2: a commit sees what the commits before it in its group have done.
 
-use bailiwick_store::{Commit, CommitError, Committed, Expect, NewEntry, Part, Receipt, Write};
+use bailiwick_store::{Commit, CommitError, Committed, Expect, Part, Receipt, Write};
 use bailiwick_types::TenantId;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -21,8 +21,6 @@ const REMOVE: &str = "DELETE FROM record WHERE tenant_no = ?1 AND space = ?2 AND
 const KEEP: &str = "INSERT OR IGNORE INTO past (tenant_no, space, key, until, version, sealed) \
     SELECT ?1, ?2, ?3, ?4, version, sealed FROM record WHERE tenant_no = ?1 AND space = ?2 AND key = ?3";
 const KEEP_ABSENCE: &str = "INSERT OR IGNORE INTO past (tenant_no, space, key, until) VALUES (?1, ?2, ?3, ?4)";
-const APPEND: &str = "INSERT INTO ledger_entry (tenant_no, idx, leaf, sealed) VALUES (?1, ?2, ?3, ?4)";
-const SUBTREE: &str = "INSERT INTO ledger_subtree (tenant_no, level, n, hash) VALUES (?1, ?2, ?3, ?4)";
 
 /// Checks a commit and applies it.
 pub(crate) fn commit(conn: &Connection, heads: &mut Heads, commit: &Commit) -> Result<Committed, Fail> {
@@ -91,10 +89,7 @@ fn apply(conn: &Connection, heads: &mut Heads, part: &Part) -> Result<Receipt, F
         keep(conn, no, receipt.first_index, write)?;
         apply_write(conn, no, write)?;
     }
-    append(conn, no, receipt.first_index, &part.entries)?;
-    for (level, n, hash) in subtrees {
-        conn.prepare_cached(SUBTREE)?.execute(params![no, level, n.cast_signed(), hash])?;
-    }
+    heads.log(part.tenant, receipt.first_index, &part.entries, subtrees);
     Ok(receipt)
 }
 
@@ -123,16 +118,5 @@ fn apply_write(conn: &Connection, no: i64, write: &Write) -> rusqlite::Result<()
         }
         (Some(_), None) => conn.prepare_cached(REMOVE)?.execute(params![no, space, key])?,
     };
-    Ok(())
-}
-
-fn append(conn: &Connection, no: i64, first_index: u64, entries: &[NewEntry]) -> rusqlite::Result<()> {
-    if entries.is_empty() {
-        return Ok(());
-    }
-    let mut statement = conn.prepare_cached(APPEND)?;
-    for (index, entry) in (first_index..).zip(entries) {
-        statement.execute(params![no, index.cast_signed(), entry.leaf, entry.sealed])?;
-    }
     Ok(())
 }

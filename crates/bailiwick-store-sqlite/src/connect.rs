@@ -25,6 +25,9 @@ const WRITER_CACHE_KIB: u64 = 64 << 10;
 /// Page cache of one reader, in KiB. Most reads come from the mapped file.
 const READER_CACHE_KIB: u64 = 4 << 10;
 
+/// Every COMMIT ends in an fsync of the WAL; NORMAL would acknowledge what a power cut takes away.
+pub(crate) const DURABLE: &str = "PRAGMA synchronous = FULL";
+
 /// A database file that this process alone may open.
 #[derive(Debug)]
 pub(crate) struct Place {
@@ -69,14 +72,13 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
 pub(crate) fn writer(path: &Path, options: &Options) -> rusqlite::Result<Connection> {
     let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     common(&conn, WRITER_CACHE_KIB)?;
-    // FULL: every COMMIT ends in an fsync of the WAL; NORMAL would acknowledge what a power cut takes away.
     // secure_delete: what is erased is overwritten. Shredding the tenant's key is what makes erasure final; this keeps
     // even the ciphertext out of the file, and costs only when records are removed or shrink. FAST would leave freed
     // overflow pages, that is, every value of more than a page.
     // wal_autocheckpoint is off because the writer moves the WAL into the file after it has answered, not before.
+    conn.execute_batch(DURABLE)?;
     conn.execute_batch(&format!(
         "PRAGMA journal_mode = WAL;
-         PRAGMA synchronous = FULL;
          PRAGMA secure_delete = ON;
          PRAGMA wal_autocheckpoint = 0;
          PRAGMA journal_size_limit = {WAL_BYTES_KEPT};

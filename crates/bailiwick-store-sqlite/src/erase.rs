@@ -9,8 +9,9 @@ use bailiwick_types::TenantId;
 use rusqlite::{Connection, params};
 
 use crate::error::Fail;
-use crate::heads::{Change, Heads};
+use crate::heads::Heads;
 use crate::read::unsigned;
+use crate::run::{Run, block_of};
 
 const RECORDS_MAX: u64 = 256;
 const BYTES_MAX: u64 = 1 << 20;
@@ -21,8 +22,9 @@ const REMOVE: &str = "DELETE FROM record WHERE tenant_no = ?1 AND space = ?2 AND
 const FORGET: &str = "DELETE FROM past WHERE tenant_no = ?1 AND (space, key, until) IN \
     (SELECT space, key, until FROM past WHERE tenant_no = ?1 AND until < ?2 LIMIT ?3)";
 const KNOWN_FROM: &str = "UPDATE tenant SET past_from = max(past_from, ?2) WHERE no = ?1";
-const EMPTY: &str = "UPDATE ledger_entry SET sealed = x'' \
-    WHERE tenant_no = ?1 AND idx >= ?2 AND idx < ?3 AND length(sealed) > 0";
+const RUNS: &str = "SELECT first, length(leaves) / 32, length(sealed) FROM ledger_run \
+    WHERE tenant_no = ?1 AND first >= ?2 AND first < ?3 ORDER BY first";
+const EMPTY: &str = "UPDATE ledger_run SET sealed = ?3 WHERE tenant_no = ?1 AND first = ?2";
 
 /// Does one step. Returns the ledger index that the next one starts from, or `None` when nothing is left.
 pub(crate) fn step(conn: &Connection, heads: &mut Heads, tenant: TenantId, from: u64) -> Result<Option<u64>, Fail> {
@@ -45,15 +47,28 @@ pub(crate) fn step(conn: &Connection, heads: &mut Heads, tenant: TenantId, from:
         }
     }
     if !doomed.is_empty() {
-        head.touch(Change::Progress);
+        head.touch();
         return Ok(Some(from));
     }
     let forgotten = conn.prepare_cached(FORGET)?.execute(params![head.no, i64::MAX, RECORDS_MAX.cast_signed()])?;
     if forgotten > 0 {
         return Ok(Some(from));
     }
-    let (size, to) = (head.row.ledger.size(), from.saturating_add(ENTRIES_MAX));
-    conn.prepare_cached(EMPTY)?.execute(params![head.no, from.cast_signed(), to.cast_signed()])?;
+    // The writer has moved what the erasure found in the log. What was appended since is not of those that it is to erase.
+    let (size, to) = (head.row.ledger.size(), block_of(from.saturating_add(ENTRIES_MAX)));
+    let mut statement = conn.prepare_cached(RUNS)?;
+    let mut rows = statement.query(params![head.no, block_of(from).cast_signed(), to.cast_signed()])?;
+    let mut runs = Vec::new();
+    while let Some(row) = rows.next()? {
+        let erased = Run::erased(row.get::<_, u32>(1)?);
+        if row.get::<_, u32>(2)? > u32::try_from(erased.len()).unwrap_or(u32::MAX) {
+            runs.push((row.get::<_, i64>(0)?, erased));
+        }
+    }
+    drop(rows);
+    for (first, erased) in runs {
+        conn.prepare_cached(EMPTY)?.execute(params![head.no, first, erased])?;
+    }
     Ok((to < size).then_some(to))
 }
 

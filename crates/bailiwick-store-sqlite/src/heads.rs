@@ -1,22 +1,27 @@
 //! Tenants' rows in the writer's hands.
 //!
-//! A row that a group touches is taken out of the cache into the group, changed there as often as the group likes, and
-//! written once just before COMMIT. It goes back only after COMMIT succeeded.
+//! A row that a group touches is taken out of the cache into the group and changed there as often as the group likes. What
+//! every commit changes of it goes into the log; the row itself is written, once and just before COMMIT, only where
+//! something else has changed. It goes back into the cache only after COMMIT succeeded.
 //!
 //! # Invariants
 //! - INV-HEADS-1: the cache holds committed rows only. A group that fails drops its rows, and the next one reads
 //!   them anew.
-//! - INV-HEADS-2: only the writer's thread sees this; readers read what is on disk.
+//! - INV-HEADS-2: only the writer's thread sees this; readers see what is on disk and in the tail.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bailiwick_ledger::CompactRange;
-use bailiwick_store::{CommitError, Counts, Head as Row, Part, Receipt, Subtree};
+use bailiwick_store::{CommitError, Counts, Head as Row, NewEntry, Part, Receipt, Subtree};
 use bailiwick_types::{TenantId, Timestamp};
+use bytes::BytesMut;
 use quick_cache::unsync::Cache;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::Fail;
+use crate::log;
+use crate::pool::Memory;
 use crate::read::unsigned;
 
 /// A tenant's row in the writer's hands.
@@ -25,26 +30,16 @@ pub(crate) struct Head {
     /// The engine's number of the tenant.
     pub(crate) no: i64,
     pub(crate) row: Row,
-    /// What has to be written before COMMIT.
-    change: Change,
+    /// Whether something has changed that the log does not have.
+    is_changed: bool,
     /// A new meta that is not written yet.
     meta: Option<Vec<u8>>,
-}
-
-/// How much of a row has changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Change {
-    Nothing,
-    /// Epoch, counts, ledger: what almost every commit changes, and no index contains.
-    Progress,
-    /// Everything.
-    Row,
 }
 
 impl Head {
     /// A tenant's row before its first commit.
     pub(crate) fn unborn() -> Self {
-        Self { no: 0, row: Row::unborn(), change: Change::Nothing, meta: None }
+        Self { no: 0, row: Row::unborn(), is_changed: false, meta: None }
     }
 
     /// Changes the row as a part says, and notes what that needs to be written.
@@ -55,17 +50,14 @@ impl Head {
         if let Some((_, meta)) = &header.meta {
             self.meta = Some(meta.clone());
         }
-        if header.state.is_some() || header.meta.is_some() || header.restored.is_some() || self.row.wake != wake {
-            self.touch(Change::Row);
-        } else if header.bump_epoch || !part.writes.is_empty() || !part.entries.is_empty() {
-            self.touch(Change::Progress);
-        }
+        self.is_changed |=
+            header.state.is_some() || header.meta.is_some() || header.restored.is_some() || self.row.wake != wake;
         receipt
     }
 
-    /// Notes a change.
-    pub(crate) fn touch(&mut self, change: Change) {
-        self.change = self.change.max(change);
+    /// Notes a change that is not a part's.
+    pub(crate) fn touch(&mut self) {
+        self.is_changed = true;
     }
 }
 
@@ -73,19 +65,24 @@ const LOAD: &str = "SELECT no, state, wake, epoch, meta_version, counts, ledger,
 const SLUG: &str = "SELECT 1 FROM tenant WHERE slug = ?1";
 const INSERT: &str = "INSERT INTO tenant (id, slug, state, wake, epoch, meta_version, counts, ledger, meta, revision) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
-const PROGRESS: &str = "UPDATE tenant SET epoch = ?2, counts = ?3, ledger = ?4, revision = ?5 WHERE no = ?1";
-const ROW: &str = "UPDATE tenant SET epoch = ?2, counts = ?3, ledger = ?4, revision = ?5, state = ?6, wake = ?7, \
-    meta_version = ?8, meta = coalesce(?9, meta) WHERE no = ?1";
+// Not the ledger: the row has as much of it as the tables have entries.
+const ROW: &str = "UPDATE tenant SET epoch = ?2, counts = ?3, revision = ?4, state = ?5, wake = ?6, \
+    meta_version = ?7, meta = coalesce(?8, meta) WHERE no = ?1";
+const LOG: &str = "INSERT INTO ledger_log (body) VALUES (?1)";
 
-/// The rows of the running group, and a bounded number of idle ones.
+/// The rows of the running group, what it logs, and a bounded number of idle rows.
 pub(crate) struct Heads {
+    memory: Arc<Memory>,
     idle: Cache<TenantId, Head>,
     group: HashMap<TenantId, Head>,
+    log: BytesMut,
+    subtrees: Vec<(i64, Subtree)>,
 }
 
 impl Heads {
-    pub(crate) fn new(capacity: usize) -> Self {
-        Self { idle: Cache::new(capacity.max(1)), group: HashMap::new() }
+    pub(crate) fn new(capacity: usize, memory: Arc<Memory>) -> Self {
+        let idle = Cache::new(capacity.max(1));
+        Self { memory, idle, group: HashMap::new(), log: BytesMut::new(), subtrees: Vec::new() }
     }
 
     /// The tenant's row as the group has left it, or `None` if there is no such tenant.
@@ -93,7 +90,7 @@ impl Heads {
         if !self.group.contains_key(&tenant) {
             let found = match self.idle.remove(&tenant) {
                 Some((_, head)) => Some(head),
-                None => from_disk(conn, tenant)?,
+                None => self.from_disk(conn, tenant)?,
             };
             if let Some(head) = found {
                 self.group.insert(tenant, head);
@@ -123,47 +120,54 @@ impl Heads {
             head.row.epoch.cast_signed(),
             head.row.meta_version.cast_signed(),
             head.row.counts.to_bytes(),
-            head.row.ledger.to_bytes(),
+            CompactRange::new().to_bytes(),
             head.meta.take().unwrap_or_default(),
             head.row.revision.cast_signed(),
         ])?;
         head.no = conn.last_insert_rowid();
-        head.change = Change::Nothing;
+        head.is_changed = false;
         let no = head.no;
         self.group.insert(tenant, head);
         Ok(no)
     }
 
-    /// Writes the rows that the group has changed.
-    pub(crate) fn flush(&mut self, conn: &Connection) -> rusqlite::Result<()> {
-        for head in self.group.values_mut() {
-            let row = &head.row;
-            let (epoch, revision) = (row.epoch.cast_signed(), row.revision.cast_signed());
-            let (counts, ledger) = (row.counts.to_bytes(), row.ledger.to_bytes());
-            match head.change {
-                Change::Nothing => continue,
-                Change::Progress => {
-                    conn.prepare_cached(PROGRESS)?.execute(params![head.no, epoch, counts, ledger, revision])?
-                }
-                Change::Row => conn.prepare_cached(ROW)?.execute(params![
-                    head.no,
-                    epoch,
-                    counts,
-                    ledger,
-                    revision,
-                    row.state,
-                    row.wake.map(Timestamp::unix_ms),
-                    row.meta_version.cast_signed(),
-                    head.meta.take(),
-                ])?,
-            };
-            head.change = Change::Nothing;
+    /// Logs what a part has appended, and how its tenant stands now.
+    pub(crate) fn log(&mut self, tenant: TenantId, first: u64, entries: &[NewEntry], subtrees: Vec<Subtree>) {
+        if let Some(head) = self.group.get(&tenant) {
+            log::record(&mut self.log, head.no, &head.row, first, entries);
+            self.subtrees.extend(subtrees.into_iter().map(|subtree| (head.no, subtree)));
         }
-        Ok(())
+    }
+
+    /// Writes the rows that the group has changed, and its row of the log. Returns that one's place and length.
+    pub(crate) fn flush(&mut self, conn: &Connection) -> rusqlite::Result<Option<(i64, usize)>> {
+        for head in self.group.values_mut().filter(|head| head.is_changed) {
+            let row = &head.row;
+            conn.prepare_cached(ROW)?.execute(params![
+                head.no,
+                row.epoch.cast_signed(),
+                row.counts.to_bytes(),
+                row.revision.cast_signed(),
+                row.state,
+                row.wake.map(Timestamp::unix_ms),
+                row.meta_version.cast_signed(),
+                head.meta.take(),
+            ])?;
+            head.is_changed = false;
+        }
+        if self.log.is_empty() {
+            return Ok(None);
+        }
+        conn.prepare_cached(LOG)?.execute([self.log.as_ref()])?;
+        Ok(Some((conn.last_insert_rowid(), self.log.len())))
     }
 
     /// The group was committed.
     pub(crate) fn keep(&mut self) {
+        // Not the buffer's own: it would stay as large as the largest group for as long as one tenant's entry is pending.
+        let log = std::mem::take(&mut self.log).freeze();
+        let stands = self.group.values().map(|head| (head.no, &head.row));
+        self.memory.tail.extend(log, stands, self.subtrees.drain(..));
         for (tenant, head) in self.group.drain() {
             self.idle.insert(tenant, head);
         }
@@ -172,45 +176,52 @@ impl Heads {
     /// The group was rolled back.
     pub(crate) fn forget(&mut self) {
         self.group.clear();
+        self.log.clear();
+        self.subtrees.clear();
     }
 
     /// Nothing is known about what is on disk any more.
     pub(crate) fn forget_all(&mut self) {
-        self.group.clear();
+        self.forget();
         self.idle.clear();
+    }
+
+    fn from_disk(&self, conn: &Connection, tenant: TenantId) -> Result<Option<Head>, Fail> {
+        let mut statement = conn.prepare_cached(LOAD)?;
+        let head = statement.query_row([tenant.as_bytes()], |row| {
+            let counts = Counts::from_bytes(row.get_ref(5)?.as_blob()?);
+            let ledger = CompactRange::from_bytes(row.get_ref(6)?.as_blob()?);
+            let (Some(counts), Some(ledger)) = (counts, ledger) else { return Ok(None) };
+            Ok(Some(Head {
+                no: row.get(0)?,
+                row: Row {
+                    state: row.get(1)?,
+                    wake: row.get::<_, Option<i64>>(2)?.map(Timestamp::from_unix_ms),
+                    epoch: unsigned(row, 3)?,
+                    meta_version: unsigned(row, 4)?,
+                    counts,
+                    ledger,
+                    revision: unsigned(row, 7)?,
+                },
+                is_changed: false,
+                meta: None,
+            }))
+        });
+        match head.optional()? {
+            None => Ok(None),
+            // A refusal, not a failure: one tenant's damaged row is no reason to roll its neighbours back.
+            Some(None) => Err(CommitError::Damaged(format!("the row of {tenant} does not parse")).into()),
+            Some(Some(mut head)) => {
+                if let Some(progress) = self.memory.tail.progress(head.no) {
+                    progress.advance(&mut head.row);
+                }
+                Ok(Some(head))
+            }
+        }
     }
 }
 
 /// Whether a slug is or was in use.
 pub(crate) fn slug_is_taken(conn: &Connection, slug: &str) -> rusqlite::Result<bool> {
     conn.prepare_cached(SLUG)?.exists([slug])
-}
-
-fn from_disk(conn: &Connection, tenant: TenantId) -> Result<Option<Head>, Fail> {
-    let mut statement = conn.prepare_cached(LOAD)?;
-    let head = statement.query_row([tenant.as_bytes()], |row| {
-        let counts = Counts::from_bytes(row.get_ref(5)?.as_blob()?);
-        let ledger = CompactRange::from_bytes(row.get_ref(6)?.as_blob()?);
-        let (Some(counts), Some(ledger)) = (counts, ledger) else { return Ok(None) };
-        Ok(Some(Head {
-            no: row.get(0)?,
-            row: Row {
-                state: row.get(1)?,
-                wake: row.get::<_, Option<i64>>(2)?.map(Timestamp::from_unix_ms),
-                epoch: unsigned(row, 3)?,
-                meta_version: unsigned(row, 4)?,
-                counts,
-                ledger,
-                revision: unsigned(row, 7)?,
-            },
-            change: Change::Nothing,
-            meta: None,
-        }))
-    });
-    match head.optional()? {
-        None => Ok(None),
-        // A refusal, not a failure: one tenant's damaged row is no reason to roll its neighbours back.
-        Some(None) => Err(CommitError::Damaged(format!("the row of {tenant} does not parse")).into()),
-        Some(Some(head)) => Ok(Some(head)),
-    }
 }

@@ -10,7 +10,7 @@
 //!
 //! # Deliberately absent
 //! No network file systems (SQLite's WAL needs shared memory). No second writer, so no lock to wait for and no deadlock.
-//! No background work but moving the WAL into the file. The file does not shrink; freed pages are used again.
+//! No background work but moving the log into the tables and the WAL into the file. The file does not shrink; freed pages are used again.
 
 mod apply;
 mod connect;
@@ -19,12 +19,16 @@ mod error;
 #[cfg(test)]
 mod failure_tests;
 mod heads;
+mod log;
 mod pool;
 mod read;
+mod run;
 #[cfg(test)]
 mod sabotage;
 mod schema;
+mod settle;
 mod snapshot;
+mod tail;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -45,7 +49,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::connect::Place;
 pub use crate::error::OpenError;
-use crate::pool::{Numbers, Pool};
+use crate::pool::{Memory, Pool};
 use crate::read::{Range, Read};
 pub use crate::snapshot::SqliteSnapshot;
 use crate::writer::{Answer, Job, Request, Writer};
@@ -67,6 +71,9 @@ pub struct Options {
     /// Pages of the write-ahead log from which on they are moved into the database, between two groups of commits. Fewer
     /// make for shorter pauses, more for fewer writes of the same page: at 256 an audited read wrote 12 KiB, at 2,048 7.
     pub checkpoint_pages: u32,
+    /// Bytes of the log of commits from which on it is moved into the tables, beside the commits. It is in memory too, and
+    /// read when the database is opened. At most half as much again while it is moved.
+    pub log_bytes: usize,
     /// The most pages of 4 KiB that the database may have. Beyond it commits are refused as if the disk were full.
     pub page_limit: Option<u32>,
     /// How much of the file readers map into memory. A fifth off the cost of reads that miss a connection's own cache;
@@ -83,6 +90,7 @@ impl Default for Options {
             queue_wait: Duration::from_millis(250),
             cache_tenants: 16_384,
             checkpoint_pages: 1_024,
+            log_bytes: 4 << 20,
             page_limit: None,
             mmap_bytes: 256 << 20,
         }
@@ -115,7 +123,7 @@ impl SqliteStore {
         schema::migrate(&conn)?;
         let pool = Arc::new(Pool::new(place.path.clone(), &options));
         pool.open()?;
-        let writer = Writer::new(place.path.clone(), &options, conn, Arc::clone(&pool));
+        let writer = Writer::new(place.path.clone(), &options, conn, Arc::clone(&pool))?;
         #[cfg(test)]
         let sabotage = Arc::clone(&writer.sabotage);
         let (queue, jobs) = mpsc::channel(options.queue.max(1));
@@ -153,7 +161,7 @@ impl SqliteStore {
     async fn scan<T: Send + 'static>(
         &self,
         rows: usize,
-        read: impl FnOnce(&Connection, &Numbers) -> Read<T> + Send + 'static,
+        read: impl FnOnce(&Connection, &Memory) -> Read<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         if rows <= ROWS_INLINE_MAX {
             return self.pool.read(read);
@@ -196,7 +204,7 @@ impl Store for SqliteStore {
     }
 
     async fn header(&self, tenant: TenantId) -> Result<Option<Header>, StoreError> {
-        self.pool.read(|conn, numbers| read::header(conn, numbers, tenant))
+        self.pool.read(|conn, memory| read::header(conn, memory, tenant))
     }
 
     async fn tenant_by_slug(&self, slug: &str) -> Result<Option<TenantId>, StoreError> {
@@ -205,7 +213,7 @@ impl Store for SqliteStore {
 
     async fn headers(&self, after: Option<&str>, limit: usize) -> Result<Vec<Header>, StoreError> {
         let after = after.map(str::to_owned);
-        self.scan(limit, move |conn, _| read::headers(conn, after.as_deref(), limit)).await
+        self.scan(limit, move |conn, memory| read::headers(conn, memory, after.as_deref(), limit)).await
     }
 
     async fn totals(&self) -> Result<Totals, StoreError> {
@@ -213,7 +221,7 @@ impl Store for SqliteStore {
     }
 
     async fn record(&self, tenant: TenantId, space: Space, key: &[u8]) -> Result<Option<Record>, StoreError> {
-        self.pool.read(|conn, numbers| read::record(conn, numbers, tenant, space, key))
+        self.pool.read(|conn, memory| read::record(conn, memory, tenant, space, key))
     }
 
     async fn records(
@@ -226,11 +234,11 @@ impl Store for SqliteStore {
     ) -> Result<Vec<(Vec<u8>, Record)>, StoreError> {
         let (prefix, after) = (prefix.to_vec(), after.map(<[u8]>::to_vec));
         let range = Range { tenant, space, prefix, after, limit };
-        self.scan(limit, move |conn, numbers| read::records(conn, numbers, &range)).await
+        self.scan(limit, move |conn, memory| read::records(conn, memory, &range)).await
     }
 
     async fn past_from(&self, tenant: TenantId) -> Result<Option<u64>, StoreError> {
-        self.pool.read(|conn, numbers| read::past_from(conn, numbers, tenant))
+        self.pool.read(|conn, memory| read::past_from(conn, memory, tenant))
     }
 
     async fn records_at(
@@ -243,7 +251,7 @@ impl Store for SqliteStore {
     ) -> Result<Vec<(Vec<u8>, Record)>, StoreError> {
         let range = Range { tenant, space, prefix: Vec::new(), after: after.map(<[u8]>::to_vec), limit };
         // However few are wanted, what has changed since may be much.
-        self.scan(usize::MAX, move |conn, numbers| read::records_at(conn, numbers, &range, size)).await
+        self.scan(usize::MAX, move |conn, memory| read::records_at(conn, memory, &range, size)).await
     }
 
     async fn forget_past(&self, tenant: TenantId, size: u64) -> Result<(), StoreError> {
@@ -263,19 +271,19 @@ impl Store for SqliteStore {
     ) -> Result<Vec<Child>, StoreError> {
         let (prefix, after) = (prefix.to_vec(), after.map(<[u8]>::to_vec));
         let range = Range { tenant, space, prefix, after, limit };
-        self.scan(limit, move |conn, numbers| read::children(conn, numbers, &range)).await
+        self.scan(limit, move |conn, memory| read::children(conn, memory, &range)).await
     }
 
     async fn entries(&self, tenant: TenantId, from: u64, limit: usize) -> Result<Vec<StoredEntry>, StoreError> {
-        self.scan(limit, move |conn, numbers| read::entries(conn, numbers, tenant, from, limit)).await
+        self.scan(limit, move |conn, memory| read::entries(conn, memory, tenant, from, limit)).await
     }
 
     async fn leaves(&self, tenant: TenantId, from: u64, to: u64) -> Result<Vec<Hash>, StoreError> {
-        self.scan(span(from, to), move |conn, numbers| read::leaves(conn, numbers, tenant, from, to)).await
+        self.scan(span(from, to), move |conn, memory| read::leaves(conn, memory, tenant, from, to)).await
     }
 
     async fn subtrees(&self, tenant: TenantId, level: u8, from: u64, to: u64) -> Result<Vec<Hash>, StoreError> {
-        self.scan(span(from, to), move |conn, numbers| read::subtrees(conn, numbers, tenant, level, (from, to))).await
+        self.scan(span(from, to), move |conn, memory| read::subtrees(conn, memory, tenant, level, (from, to))).await
     }
 
     async fn commit(&self, commit: Commit) -> Result<Committed, CommitError> {

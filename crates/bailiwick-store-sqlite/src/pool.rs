@@ -8,6 +8,7 @@
 //! - INV-POOL-2: while the pool is closed every read fails; nothing waits for a store that may never recover.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bailiwick_store::StoreError;
@@ -17,11 +18,23 @@ use quick_cache::sync::Cache;
 use rusqlite::Connection;
 
 use crate::error::of_read;
+use crate::tail::Tail;
 use crate::{Options, connect};
 
-/// The numbers of tenants, as far as they were looked up. Sound without invalidation: a number is read only once it is
-/// committed, and a tenant keeps its number for ever.
-pub(crate) type Numbers = Cache<TenantId, i64>;
+/// What readers know beside the tables.
+pub(crate) struct Memory {
+    /// The numbers of tenants, as far as they were looked up. Sound without invalidation: a number is read only once it is
+    /// committed, and a tenant keeps its number for ever.
+    pub(crate) numbers: Cache<TenantId, i64>,
+    pub(crate) tail: Tail,
+}
+
+impl Memory {
+    /// That of nobody who has read anything.
+    pub(crate) fn new(tenants: usize) -> Self {
+        Self { numbers: Cache::new(tenants.max(1)), tail: Tail::default() }
+    }
+}
 
 /// A fixed set of read connections, or none while the store recovers.
 pub(crate) struct Pool {
@@ -29,7 +42,7 @@ pub(crate) struct Pool {
     options: Options,
     slots: Box<[Mutex<Option<Connection>>]>,
     next: AtomicUsize,
-    numbers: Numbers,
+    pub(crate) memory: Arc<Memory>,
 }
 
 impl Pool {
@@ -40,7 +53,7 @@ impl Pool {
             options: options.clone(),
             slots: (0..options.read_connections.max(1)).map(|_| Mutex::new(None)).collect(),
             next: AtomicUsize::new(0),
-            numbers: Cache::new(options.cache_tenants.max(1)),
+            memory: Arc::new(Memory::new(options.cache_tenants)),
         }
     }
 
@@ -63,7 +76,7 @@ impl Pool {
     /// Runs a read here and now.
     pub(crate) fn read<T>(
         &self,
-        read: impl FnOnce(&Connection, &Numbers) -> rusqlite::Result<Result<T, StoreError>>,
+        read: impl FnOnce(&Connection, &Memory) -> rusqlite::Result<Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         let start = self.next.fetch_add(1, Ordering::Relaxed);
         let turn = start % self.slots.len();
@@ -77,7 +90,7 @@ impl Pool {
             },
         };
         match slot.as_ref() {
-            Some(conn) => read(conn, &self.numbers).map_err(|error| of_read(&error))?,
+            Some(conn) => read(conn, &self.memory).map_err(|error| of_read(&error))?,
             None => Err(StoreError::Unavailable("the database is being recovered".to_owned())),
         }
     }

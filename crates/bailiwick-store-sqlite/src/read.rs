@@ -13,7 +13,8 @@ use bailiwick_types::{TenantId, Timestamp};
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, OptionalExtension, Params, Row, Transaction, params};
 
-use crate::pool::Numbers;
+use crate::pool::Memory;
+use crate::run;
 
 /// A failed statement outside, a finding about the data inside.
 pub(crate) type Read<T> = rusqlite::Result<Result<T, StoreError>>;
@@ -21,7 +22,7 @@ pub(crate) type Read<T> = rusqlite::Result<Result<T, StoreError>>;
 const NUMBER: &str = "SELECT no FROM tenant WHERE id = ?1";
 const HEADER: &str =
     "SELECT id, slug, state, epoch, ledger, counts, meta, meta_version, revision, wake FROM tenant WHERE no = ?1";
-const HEADERS: &str = "SELECT id, slug, state, epoch, ledger, counts, meta, meta_version, revision, wake FROM tenant \
+const HEADERS: &str = "SELECT id, slug, state, epoch, ledger, counts, meta, meta_version, revision, wake, no FROM tenant \
     WHERE slug > ?1 AND id <> ?2 ORDER BY slug LIMIT ?3";
 const BY_SLUG: &str = "SELECT id FROM tenant WHERE slug = ?1";
 const TOTALS: &str = "SELECT state, count(*) FROM tenant GROUP BY state";
@@ -38,10 +39,11 @@ const KEYS: &str = "SELECT key FROM record \
     WHERE tenant_no = ?1 AND space = ?2 AND key >= ?3 AND key < ?4 ORDER BY key LIMIT ?5";
 const KEYS_TO_END: &str = "SELECT key FROM record \
     WHERE tenant_no = ?1 AND space = ?2 AND key >= ?3 ORDER BY key LIMIT ?4";
-const ENTRIES: &str = "SELECT idx, leaf, sealed FROM ledger_entry \
-    WHERE tenant_no = ?1 AND idx >= ?2 ORDER BY idx LIMIT ?3";
-const LEAVES: &str = "SELECT leaf FROM ledger_entry WHERE tenant_no = ?1 AND idx >= ?2 AND idx < ?3 ORDER BY idx";
-const SUBTREES: &str = "SELECT hash FROM ledger_subtree \
+const ENTRIES: &str =
+    "SELECT first, leaves, sealed FROM ledger_run WHERE tenant_no = ?1 AND first >= ?2 ORDER BY first";
+const LEAVES: &str =
+    "SELECT first, leaves FROM ledger_run WHERE tenant_no = ?1 AND first >= ?2 AND first < ?3 ORDER BY first";
+const SUBTREES: &str = "SELECT n, hash FROM ledger_subtree \
     WHERE tenant_no = ?1 AND level = ?2 AND n >= ?3 AND n < ?4 ORDER BY n";
 const DUE: &str = "SELECT wake, id FROM tenant WHERE wake <= ?1 ORDER BY wake LIMIT ?2";
 const BEAT: &str = "SELECT beat FROM pulse WHERE one = 1";
@@ -77,13 +79,13 @@ fn all<T>(
 }
 
 /// A tenant's number, or `None` if there is no such tenant.
-pub(crate) fn number(conn: &Connection, numbers: &Numbers, tenant: TenantId) -> rusqlite::Result<Option<i64>> {
-    if let Some(no) = numbers.get(&tenant) {
+pub(crate) fn number(conn: &Connection, memory: &Memory, tenant: TenantId) -> rusqlite::Result<Option<i64>> {
+    if let Some(no) = memory.numbers.get(&tenant) {
         return Ok(Some(no));
     }
     let no = one(conn, NUMBER, [tenant.as_bytes()])?;
     if let Some(no) = no {
-        numbers.insert(tenant, no);
+        memory.numbers.insert(tenant, no);
     }
     Ok(no)
 }
@@ -118,9 +120,13 @@ fn header_of(row: &Row<'_>) -> Read<Header> {
     }))
 }
 
-pub(crate) fn header(conn: &Connection, numbers: &Numbers, tenant: TenantId) -> Read<Option<Header>> {
-    let Some(no) = number(conn, numbers, tenant)? else { return Ok(Ok(None)) };
-    let found = conn.prepare_cached(HEADER)?.query_row([no], header_of).optional()?;
+pub(crate) fn header(conn: &Connection, memory: &Memory, tenant: TenantId) -> Read<Option<Header>> {
+    let Some(no) = number(conn, memory, tenant)? else { return Ok(Ok(None)) };
+    let progress = memory.tail.progress(no);
+    let mut found = conn.prepare_cached(HEADER)?.query_row([no], header_of).optional()?;
+    if let (Some(progress), Some(Ok(header))) = (progress, &mut found) {
+        progress.advance_header(header);
+    }
     Ok(found.transpose())
 }
 
@@ -128,10 +134,22 @@ pub(crate) fn tenant_by_slug(conn: &Connection, slug: &str) -> Read<Option<Tenan
     Ok(Ok(one(conn, BY_SLUG, [slug])?.map(TenantId::from_bytes)))
 }
 
-pub(crate) fn headers(conn: &Connection, after: Option<&str>, limit: usize) -> Read<Vec<Header>> {
+pub(crate) fn headers(conn: &Connection, memory: &Memory, after: Option<&str>, limit: usize) -> Read<Vec<Header>> {
+    // Which tenants these are is not known before their rows are read, and their progress must be looked for before that.
+    let tail = memory.tail.all();
     // No slug is empty, so "after nothing" is "after the empty slug".
     let params = params![after.unwrap_or(""), TenantId::PLATFORM.as_bytes(), bounded(limit)];
-    Ok(all(conn, HEADERS, params, header_of)?.into_iter().collect())
+    let found = all(conn, HEADERS, params, |row| Ok((row.get::<_, i64>(10)?, header_of(row)?)))?;
+    Ok(found
+        .into_iter()
+        .map(|(no, header)| {
+            let mut header = header?;
+            if let Some(progress) = tail.get(&no) {
+                progress.advance_header(&mut header);
+            }
+            Ok(header)
+        })
+        .collect())
 }
 
 pub(crate) fn totals(conn: &Connection) -> Read<Totals> {
@@ -151,12 +169,12 @@ pub(crate) fn totals(conn: &Connection) -> Read<Totals> {
 
 pub(crate) fn record(
     conn: &Connection,
-    numbers: &Numbers,
+    memory: &Memory,
     tenant: TenantId,
     space: Space,
     key: &[u8],
 ) -> Read<Option<Record>> {
-    let Some(no) = number(conn, numbers, tenant)? else { return Ok(Ok(None)) };
+    let Some(no) = number(conn, memory, tenant)? else { return Ok(Ok(None)) };
     let mut statement = conn.prepare_cached(RECORD)?;
     let record = statement.query_row(params![no, space.number(), key], |row| {
         Ok(Record { version: unsigned(row, 0)?, sealed: row.get(1)? })
@@ -174,8 +192,8 @@ pub(crate) struct Range {
     pub(crate) limit: usize,
 }
 
-pub(crate) fn records(conn: &Connection, numbers: &Numbers, range: &Range) -> Read<Vec<(Vec<u8>, Record)>> {
-    let Some(no) = number(conn, numbers, range.tenant)? else { return Ok(Ok(Vec::new())) };
+pub(crate) fn records(conn: &Connection, memory: &Memory, range: &Range) -> Read<Vec<(Vec<u8>, Record)>> {
+    let Some(no) = number(conn, memory, range.tenant)? else { return Ok(Ok(Vec::new())) };
     // One lower bound, not two: SQLite would search by one of them and step through what the other excludes.
     let from = range.after.as_deref().map(next).unwrap_or_default().max(range.prefix.clone());
     let (space, limit) = (range.space.number(), bounded(range.limit));
@@ -186,8 +204,8 @@ pub(crate) fn records(conn: &Connection, numbers: &Numbers, range: &Range) -> Re
     }))
 }
 
-pub(crate) fn past_from(conn: &Connection, numbers: &Numbers, tenant: TenantId) -> Read<Option<u64>> {
-    let Some(no) = number(conn, numbers, tenant)? else { return Ok(Ok(Some(0))) };
+pub(crate) fn past_from(conn: &Connection, memory: &Memory, tenant: TenantId) -> Read<Option<u64>> {
+    let Some(no) = number(conn, memory, tenant)? else { return Ok(Ok(Some(0))) };
     Ok(Ok(one::<i64>(conn, PAST_FROM, [no])?.map(i64::cast_unsigned)))
 }
 
@@ -203,13 +221,8 @@ fn row_of(row: &Row<'_>) -> rusqlite::Result<Remembered> {
 }
 
 /// The present, with what changed since put back: two lists in the order of their keys, merged.
-pub(crate) fn records_at(
-    conn: &Connection,
-    numbers: &Numbers,
-    range: &Range,
-    size: u64,
-) -> Read<Vec<(Vec<u8>, Record)>> {
-    let Some(no) = number(conn, numbers, range.tenant)? else { return Ok(Ok(Vec::new())) };
+pub(crate) fn records_at(conn: &Connection, memory: &Memory, range: &Range, size: u64) -> Read<Vec<(Vec<u8>, Record)>> {
+    let Some(no) = number(conn, memory, range.tenant)? else { return Ok(Ok(Vec::new())) };
     let snapshot = conn.unchecked_transaction()?;
     let from = range.after.as_deref().map(next).unwrap_or_default();
     let space = range.space.number();
@@ -244,8 +257,8 @@ pub(crate) fn records_at(
     Ok(Ok(found))
 }
 
-pub(crate) fn children(conn: &Connection, numbers: &Numbers, range: &Range) -> Read<Vec<Child>> {
-    let Some(no) = number(conn, numbers, range.tenant)? else { return Ok(Ok(Vec::new())) };
+pub(crate) fn children(conn: &Connection, memory: &Memory, range: &Range) -> Read<Vec<Child>> {
+    let Some(no) = number(conn, memory, range.tenant)? else { return Ok(Ok(Vec::new())) };
     let _snapshot = snapshot(conn)?;
     let (prefix, end) = (range.prefix.as_slice(), past(&range.prefix));
     // A key that is the prefix itself has no name below it, so even the first search starts behind one.
@@ -283,37 +296,74 @@ pub(crate) fn children(conn: &Connection, numbers: &Numbers, range: &Range) -> R
 
 pub(crate) fn entries(
     conn: &Connection,
-    numbers: &Numbers,
+    memory: &Memory,
     tenant: TenantId,
     from: u64,
     limit: usize,
 ) -> Read<Vec<StoredEntry>> {
-    let Some(no) = number(conn, numbers, tenant)? else { return Ok(Ok(Vec::new())) };
-    let Ok(from) = i64::try_from(from) else { return Ok(Ok(Vec::new())) };
-    let entries = all(conn, ENTRIES, params![no, from, bounded(limit)], |row| {
-        Ok(StoredEntry { index: unsigned(row, 0)?, leaf: row.get(1)?, sealed: row.get(2)? })
-    })?;
+    let Some(no) = number(conn, memory, tenant)? else { return Ok(Ok(Vec::new())) };
+    if i64::try_from(from).is_err() {
+        return Ok(Ok(Vec::new()));
+    }
+    let pending = memory.tail.entries(no, from, limit);
+    let mut found: Vec<StoredEntry> = Vec::new();
+    // The run that has the first one may begin before it.
+    let mut statement = conn.prepare_cached(ENTRIES)?;
+    let mut rows = statement.query(params![no, position(run::block_of(from))])?;
+    while found.len() < limit
+        && let Some(row) = rows.next()?
+    {
+        let (first, leaves, sealed) = (unsigned(row, 0)?, row.get_ref(1)?.as_blob()?, row.get_ref(2)?.as_blob()?);
+        match run::stored(first, leaves, sealed, from) {
+            Some(entries) => found.extend(entries),
+            None => return Ok(damaged("a run of ledger entries does not parse")),
+        }
+    }
+    // What was moved in between is there twice.
+    let next = found.last().map_or(from, |entry| entry.index.saturating_add(1));
+    found.extend(pending.into_iter().filter(|entry| entry.index >= next));
+    found.truncate(limit);
     // Numbered without gaps is what the ledger promises; a hole is found here rather than skipped.
-    let expected = (from.cast_unsigned()..).zip(&entries).all(|(index, entry)| entry.index == index);
-    Ok(if expected { Ok(entries) } else { damaged("a ledger entry is missing") })
+    let is_whole = (from..).zip(&found).all(|(index, entry)| entry.index == index);
+    Ok(if is_whole { Ok(found) } else { damaged("a ledger entry is missing") })
 }
 
-pub(crate) fn leaves(conn: &Connection, numbers: &Numbers, tenant: TenantId, from: u64, to: u64) -> Read<Vec<Hash>> {
-    let no = number(conn, numbers, tenant)?.unwrap_or_default();
-    let hashes = all(conn, LEAVES, params![no, position(from), position(to)], |row| row.get(0))?;
-    Ok(complete(hashes, from, to))
+pub(crate) fn leaves(conn: &Connection, memory: &Memory, tenant: TenantId, from: u64, to: u64) -> Read<Vec<Hash>> {
+    let no = number(conn, memory, tenant)?.unwrap_or_default();
+    let pending = memory.tail.leaves(no, from, to);
+    let mut found = Vec::new();
+    let mut statement = conn.prepare_cached(LEAVES)?;
+    let mut rows = statement.query(params![no, position(run::block_of(from)), position(to)])?;
+    while let Some(row) = rows.next()? {
+        let first = unsigned(row, 0)?;
+        let Some(leaves) = run::leaves(row.get_ref(1)?.as_blob()?) else {
+            return Ok(damaged("the leaf hashes of a run do not parse"));
+        };
+        found.extend((first..to).zip(leaves).filter(|(index, _)| *index >= from).map(|(index, leaf)| (index, *leaf)));
+    }
+    found.extend(unknown(&found, from, pending));
+    Ok(complete(found, from, to))
 }
 
 pub(crate) fn subtrees(
     conn: &Connection,
-    numbers: &Numbers,
+    memory: &Memory,
     tenant: TenantId,
     level: u8,
     (from, to): (u64, u64),
 ) -> Read<Vec<Hash>> {
-    let no = number(conn, numbers, tenant)?.unwrap_or_default();
-    let hashes = all(conn, SUBTREES, params![no, level, position(from), position(to)], |row| row.get(0))?;
-    Ok(complete(hashes, from, to))
+    let no = number(conn, memory, tenant)?.unwrap_or_default();
+    let pending = memory.tail.subtrees(no, level, from, to);
+    let params = params![no, level, position(from), position(to)];
+    let mut found: Vec<(u64, Hash)> = all(conn, SUBTREES, params, |row| Ok((unsigned(row, 0)?, row.get(1)?)))?;
+    found.extend(unknown(&found, from, pending));
+    Ok(complete(found, from, to))
+}
+
+/// What was pending and was not found in the tables.
+fn unknown(found: &[(u64, Hash)], from: u64, pending: Vec<(u64, Hash)>) -> impl Iterator<Item = (u64, Hash)> + use<> {
+    let next = found.last().map_or(from, |(index, _)| index.saturating_add(1));
+    pending.into_iter().filter(move |(index, _)| *index >= next)
 }
 
 /// A place in a ledger as SQLite compares it. No ledger is as long as the places that this folds together.
@@ -321,10 +371,11 @@ fn position(at: u64) -> i64 {
     i64::try_from(at).unwrap_or(i64::MAX)
 }
 
-/// The hashes, if they are as many as were asked for.
-fn complete(hashes: Vec<Hash>, from: u64, to: u64) -> Result<Vec<Hash>, StoreError> {
-    if u64::try_from(hashes.len()) == Ok(to.saturating_sub(from)) {
-        Ok(hashes)
+/// The hashes, if they are those that were asked for.
+fn complete(hashes: Vec<(u64, Hash)>, from: u64, to: u64) -> Result<Vec<Hash>, StoreError> {
+    let is_whole = (from..to).eq(hashes.iter().map(|(index, _)| *index));
+    if is_whole {
+        Ok(hashes.into_iter().map(|(_, hash)| hash).collect())
     } else {
         damaged("hashes of the ledger are missing")
     }

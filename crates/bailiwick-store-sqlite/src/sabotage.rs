@@ -9,6 +9,7 @@ use crate::error::Fault;
 pub(crate) struct Sabotage {
     pub(crate) before_commit: AtomicU32,
     pub(crate) after_commit: AtomicU32,
+    pub(crate) settling: AtomicU32,
     pub(crate) reopen: AtomicU32,
     pub(crate) panic: AtomicU32,
 }
@@ -27,6 +28,11 @@ impl Sabotage {
     /// Everything is in the WAL, yet fsync is said to have failed.
     pub(crate) fn after_commit(&self) -> Result<(), Fault> {
         if strikes(&self.after_commit) { Err(Fault::Engine("sabotage after COMMIT".to_owned())) } else { Ok(()) }
+    }
+
+    /// A slice was moved out of the log, and is not committed.
+    pub(crate) fn before_settling(&self) -> Result<(), Fault> {
+        if strikes(&self.settling) { Err(Fault::Engine("sabotage before settling".to_owned())) } else { Ok(()) }
     }
 
     /// The disk is still away.

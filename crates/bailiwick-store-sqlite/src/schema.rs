@@ -6,29 +6,40 @@
 //! - INV-SQLITE-2: migrations only go forward and are only ever appended to; a file of a newer version is refused.
 //!
 //! # Why these shapes
-//! - `ledger_entry` is a rowid table: entries land at its end in commit order whatever tenant they are of, so a group of
-//!   commits dirties few pages. Only the small index on (tenant, index) is scattered.
+//! - `ledger_log` takes what commits append in commit order, one row for each group whatever tenants it is of, so a group
+//!   dirties few pages. From there it is moved to `ledger_run`, where a tenant's entries are side by side (see `settle`).
 //! - `past` says what a record was before the commit whose first entry has the index `until`: the state at a size is the
 //!   present one with the earliest of each key's rows from that size on put back.
 //! - `due` is an index on the tenant's row, not a table: it cannot disagree with it.
 //! - `room` is always empty: a beat fills and clears it, so that readiness needs the room that a request needs.
-//! - Counts and the ledger's edge are in the tenant's row: one row is written per tenant and group, not per commit.
+//! - Epoch, revision, counts and the ledger's edge are in the tenant's row as they were when its entries were last moved;
+//!   the log has how they changed since. State, wake-up and meta are in the row at once: indexes are of them.
 //!
 //! # Deliberately absent
 //! No foreign keys (every write goes through one thread that has just read the tenant's row), no triggers, no views.
 
 use std::cmp::Ordering;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 
 use crate::error::OpenError;
+use crate::read::unsigned;
+use crate::run::{Run, block_of};
 
 /// Marks a file as ours: "BWK1".
 const APPLICATION_ID: i32 = 0x4257_4b31;
 
-/// One script for each version. The number of scripts that a file has seen is its `user_version`.
-const MIGRATIONS: &[&str] = &[
-    "
+/// How a file gets from one version to the next.
+enum Step {
+    Sql(&'static str),
+    /// As [`Step::Sql`], then what SQL cannot say, then this.
+    Code(&'static str, fn(&Connection) -> rusqlite::Result<()>, &'static str),
+}
+
+/// One step for each version. The number of steps that a file has seen is its `user_version`.
+const MIGRATIONS: &[Step] = &[
+    Step::Sql(
+        "
 CREATE TABLE installation (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     record BLOB,
@@ -77,17 +88,25 @@ CREATE TABLE ledger_subtree (
     PRIMARY KEY (tenant_no, level, n)
 ) STRICT, WITHOUT ROWID;
 ",
-    "
+    ),
+    Step::Sql(
+        "
 CREATE TABLE room (bytes BLOB NOT NULL) STRICT;
 ",
-    "
+    ),
+    Step::Sql(
+        "
 ALTER TABLE installation DROP COLUMN record;
 ALTER TABLE installation RENAME TO pulse;
 ",
-    "
+    ),
+    Step::Sql(
+        "
 ALTER TABLE tenant ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;
 ",
-    "
+    ),
+    Step::Sql(
+        "
 CREATE TABLE past (
     tenant_no INTEGER NOT NULL,
     space INTEGER NOT NULL,
@@ -101,6 +120,23 @@ CREATE INDEX past_until ON past (tenant_no, until);
 ALTER TABLE tenant ADD COLUMN past_from INTEGER NOT NULL DEFAULT 0;
 UPDATE tenant SET past_from = coalesce((SELECT max(idx) + 1 FROM ledger_entry WHERE tenant_no = tenant.no), 0);
 ",
+    ),
+    Step::Code(
+        "
+CREATE TABLE ledger_log (place INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
+CREATE TABLE ledger_run (
+    tenant_no INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    leaves BLOB NOT NULL,
+    sealed BLOB NOT NULL,
+    PRIMARY KEY (tenant_no, first)
+) STRICT, WITHOUT ROWID;
+",
+        entries_into_runs,
+        "
+DROP TABLE ledger_entry;
+",
+    ),
 ];
 
 /// The newest version that this build knows.
@@ -132,14 +168,48 @@ pub(crate) fn migrate(conn: &Connection) -> Result<(), OpenError> {
     if found > newest() {
         return Err(OpenError::Newer { found, known: newest() });
     }
-    for (version, script) in (1u32..).zip(MIGRATIONS) {
-        if version > found {
-            // The version is set in the transaction of the script: a crash leaves both or neither.
-            conn.execute_batch(&format!(
-                "BEGIN IMMEDIATE;\n{script}\nPRAGMA application_id = {APPLICATION_ID};\n\
-                 PRAGMA user_version = {version};\nCOMMIT;"
-            ))?;
+    for (version, step) in (1u32..).zip(MIGRATIONS) {
+        if version <= found {
+            continue;
         }
+        // The version is set in the transaction of the step: a crash leaves both or neither.
+        let transaction = conn.unchecked_transaction()?;
+        match step {
+            Step::Sql(script) => transaction.execute_batch(script)?,
+            Step::Code(before, code, after) => {
+                transaction.execute_batch(before)?;
+                code(&transaction)?;
+                transaction.execute_batch(after)?;
+            }
+        }
+        transaction
+            .execute_batch(&format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {version};"))?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+/// Entries had a row each.
+fn entries_into_runs(conn: &Connection) -> rusqlite::Result<()> {
+    const ENTRIES: &str = "SELECT tenant_no, idx, leaf, sealed FROM ledger_entry ORDER BY tenant_no, idx";
+    const PUT: &str = "INSERT INTO ledger_run (tenant_no, first, leaves, sealed) VALUES (?1, ?2, ?3, ?4)";
+    let mut put = conn.prepare(PUT)?;
+    let mut write =
+        |no: i64, first: u64, run: Run| put.execute(params![no, first.cast_signed(), run.leaves, run.sealed()]);
+    let mut statement = conn.prepare(ENTRIES)?;
+    let mut rows = statement.query([])?;
+    let mut open: Option<(i64, u64, Run)> = None;
+    while let Some(row) = rows.next()? {
+        let (no, index) = (row.get::<_, i64>(0)?, unsigned(row, 1)?);
+        if let Some((of, first, run)) = open.take_if(|(of, first, _)| *of != no || block_of(*first) != block_of(index))
+        {
+            write(of, first, run)?;
+        }
+        let (_, _, run) = open.get_or_insert_with(|| (no, index, Run::default()));
+        run.push(&row.get(2)?, row.get_ref(3)?.as_blob()?);
+    }
+    if let Some((no, first, run)) = open {
+        write(no, first, run)?;
     }
     Ok(())
 }

@@ -27,12 +27,11 @@ use bailiwick_store::{
 };
 use bailiwick_types::{TenantId, Timestamp};
 use parking_lot::Mutex;
-use quick_cache::sync::Cache;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
 use crate::error::of_read;
-use crate::pool::Numbers;
+use crate::pool::Memory;
 use crate::read::{Range, Read};
 use crate::{OpenError, Options, connect, read, schema};
 
@@ -40,7 +39,7 @@ use crate::{OpenError, Options, connect, read, schema};
 pub struct SqliteSnapshot {
     path: PathBuf,
     conn: Mutex<Connection>,
-    numbers: Numbers,
+    memory: Memory,
 }
 
 impl SqliteSnapshot {
@@ -56,11 +55,13 @@ impl SqliteSnapshot {
         conn.execute_batch("BEGIN")?;
         schema::check(&conn)?;
         read::beat(&conn)?.map_err(|error| OpenError::Engine(error.to_string()))?;
-        Ok(Arc::new(Self { path, conn: Mutex::new(conn), numbers: Cache::new(Options::default().cache_tenants) }))
+        let memory = Memory::new(Options::default().cache_tenants);
+        memory.tail.load(&conn)?;
+        Ok(Arc::new(Self { path, conn: Mutex::new(conn), memory }))
     }
 
-    fn read<T>(&self, read: impl FnOnce(&Connection, &Numbers) -> Read<T>) -> Result<T, StoreError> {
-        read(&self.conn.lock(), &self.numbers).map_err(|error| of_read(&error))?
+    fn read<T>(&self, read: impl FnOnce(&Connection, &Memory) -> Read<T>) -> Result<T, StoreError> {
+        read(&self.conn.lock(), &self.memory).map_err(|error| of_read(&error))?
     }
 }
 
@@ -75,7 +76,7 @@ impl Store for SqliteSnapshot {
     }
 
     async fn header(&self, tenant: TenantId) -> Result<Option<Header>, StoreError> {
-        self.read(|conn, numbers| read::header(conn, numbers, tenant))
+        self.read(|conn, memory| read::header(conn, memory, tenant))
     }
 
     async fn tenant_by_slug(&self, slug: &str) -> Result<Option<TenantId>, StoreError> {
@@ -83,7 +84,7 @@ impl Store for SqliteSnapshot {
     }
 
     async fn headers(&self, after: Option<&str>, limit: usize) -> Result<Vec<Header>, StoreError> {
-        self.read(|conn, _| read::headers(conn, after, limit))
+        self.read(|conn, memory| read::headers(conn, memory, after, limit))
     }
 
     async fn totals(&self) -> Result<Totals, StoreError> {
@@ -91,7 +92,7 @@ impl Store for SqliteSnapshot {
     }
 
     async fn record(&self, tenant: TenantId, space: Space, key: &[u8]) -> Result<Option<Record>, StoreError> {
-        self.read(|conn, numbers| read::record(conn, numbers, tenant, space, key))
+        self.read(|conn, memory| read::record(conn, memory, tenant, space, key))
     }
 
     async fn records(
@@ -103,7 +104,7 @@ impl Store for SqliteSnapshot {
         limit: usize,
     ) -> Result<Vec<(Vec<u8>, Record)>, StoreError> {
         let range = Range { tenant, space, prefix: prefix.to_vec(), after: after.map(<[u8]>::to_vec), limit };
-        self.read(|conn, numbers| read::records(conn, numbers, &range))
+        self.read(|conn, memory| read::records(conn, memory, &range))
     }
 
     async fn children(
@@ -115,19 +116,19 @@ impl Store for SqliteSnapshot {
         limit: usize,
     ) -> Result<Vec<Child>, StoreError> {
         let range = Range { tenant, space, prefix: prefix.to_vec(), after: after.map(<[u8]>::to_vec), limit };
-        self.read(|conn, numbers| read::children(conn, numbers, &range))
+        self.read(|conn, memory| read::children(conn, memory, &range))
     }
 
     async fn entries(&self, tenant: TenantId, from: u64, limit: usize) -> Result<Vec<StoredEntry>, StoreError> {
-        self.read(|conn, numbers| read::entries(conn, numbers, tenant, from, limit))
+        self.read(|conn, memory| read::entries(conn, memory, tenant, from, limit))
     }
 
     async fn leaves(&self, tenant: TenantId, from: u64, to: u64) -> Result<Vec<Hash>, StoreError> {
-        self.read(|conn, numbers| read::leaves(conn, numbers, tenant, from, to))
+        self.read(|conn, memory| read::leaves(conn, memory, tenant, from, to))
     }
 
     async fn subtrees(&self, tenant: TenantId, level: u8, from: u64, to: u64) -> Result<Vec<Hash>, StoreError> {
-        self.read(|conn, numbers| read::subtrees(conn, numbers, tenant, level, (from, to)))
+        self.read(|conn, memory| read::subtrees(conn, memory, tenant, level, (from, to)))
     }
 
     async fn commit(&self, _: Commit) -> Result<Committed, CommitError> {

@@ -25,9 +25,10 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::error::{Fail, Fault};
+use crate::error::{Fail, Fault, OpenError};
 use crate::heads::Heads;
 use crate::pool::Pool;
+use crate::settle::Settling;
 use crate::{Options, apply, connect, erase};
 
 /// The most requests of one transaction.
@@ -105,23 +106,26 @@ pub(crate) struct Writer {
     pool: Arc<Pool>,
     /// Pages in the WAL from which on readers have to wait for it.
     overdue: i64,
+    settling: Settling,
     #[cfg(test)]
     pub(crate) sabotage: Arc<crate::sabotage::Sabotage>,
 }
 
 impl Writer {
     /// A writer on an open connection.
-    pub(crate) fn new(path: PathBuf, options: &Options, conn: Connection, pool: Arc<Pool>) -> Self {
-        Self {
+    pub(crate) fn new(path: PathBuf, options: &Options, conn: Connection, pool: Arc<Pool>) -> Result<Self, OpenError> {
+        pool.memory.tail.load(&conn)?;
+        Ok(Self {
             path,
             options: options.clone(),
+            settling: Settling::load(&conn)?,
             conn: Some(conn),
-            heads: Heads::new(options.cache_tenants),
+            heads: Heads::new(options.cache_tenants, Arc::clone(&pool.memory)),
             pool,
             overdue: i64::from(options.checkpoint_pages).saturating_mul(CHECKPOINT_OVERDUE),
             #[cfg(test)]
             sabotage: Arc::default(),
-        }
+        })
     }
 
     /// Serves the queue until all senders are gone and it is empty, then closes the database.
@@ -136,11 +140,23 @@ impl Writer {
                 bytes = bytes.saturating_add(job.request.bytes());
                 group.push(job);
             }
+            let commits = group.len();
+            self.prepare(&group);
             self.serve(group);
-            self.tidy();
+            self.tidy(commits);
         }
+        // Whoever opens the file next need not read the log. If it cannot be, they do.
+        self.settle_all();
         // The writer closes last: only a connection that may write empties the WAL when it goes.
         self.pool.close();
+    }
+
+    /// An erasure finds in the tables what it is to erase.
+    fn prepare(&mut self, group: &[Job]) {
+        let erases = |job: &Job| matches!(job.request, Request::Erase { .. });
+        if group.iter().any(erases) && self.settling.holds(&self.pool.memory.tail) {
+            self.settle_all();
+        }
     }
 
     /// Carries out a group and answers it.
@@ -186,17 +202,20 @@ impl Writer {
             execute(conn, "BEGIN IMMEDIATE").map_err(|error| Fault::Engine(error.to_string()))?;
             let answers = group.iter().map(|job| perform(conn, heads, &job.request)).collect::<Result<Vec<_>, _>>();
             let answers = answers.map_err(Fault::of_statement)?;
-            heads.flush(conn).map_err(Fault::of_statement)?;
+            let logged = heads.flush(conn).map_err(Fault::of_statement)?;
             #[cfg(test)]
             self.sabotage.before_commit()?;
             execute(conn, "COMMIT").map_err(Fault::of_commit)?;
             #[cfg(test)]
             self.sabotage.after_commit()?;
-            Ok(answers)
+            Ok((answers, logged))
         }));
         match outcome.unwrap_or_else(|_| Err(Fault::Engine("the writer panicked".to_owned()))) {
-            Ok(answers) => {
+            Ok((answers, logged)) => {
                 self.heads.keep();
+                if let Some((place, bytes)) = logged {
+                    self.settling.grown(place, bytes);
+                }
                 // Copies of what was erased must not stay behind in the WAL either. (If some other program reads it just
                 // now they do, until the WAL starts anew.)
                 if answers.iter().any(|answer| matches!(answer, Ok(Answer::Erased { next: None }))) {
@@ -218,8 +237,12 @@ impl Writer {
         }
     }
 
-    /// Keeps the WAL short. Runs after the answers, so that nobody waits for it but the next group.
-    fn tidy(&mut self) {
+    /// Keeps the log and the WAL short. Runs after the answers, so that nobody waits for it but the next group.
+    fn tidy(&mut self, commits: usize) {
+        if self.settling.is_due(self.options.log_bytes) {
+            // Twice as fast as it grows.
+            self.settle(commits.saturating_mul(2));
+        }
         let Some(conn) = &self.conn else { return };
         let enough = i64::from(self.options.checkpoint_pages.max(1));
         match wal(conn, "NOOP") {
@@ -232,6 +255,50 @@ impl Writer {
             Ok(_) => self.overdue = enough.saturating_mul(CHECKPOINT_OVERDUE),
             Err(error) => tracing::warn!(%error, "the size of the write-ahead log is unknown"),
         }
+    }
+
+    /// Moves everything out of the log.
+    fn settle_all(&mut self) {
+        while self.settling.is_due(0) && self.settle(usize::MAX) {}
+    }
+
+    /// Moves a slice out of the log. Returns whether that went well.
+    fn settle(&mut self, entries: usize) -> bool {
+        let Some(conn) = &self.conn else { return false };
+        let (settling, tail) = (&mut self.settling, &self.pool.memory.tail);
+        // A panic in here is our bug. It must not take all tenants' writer away.
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            // Without an fsync: what is lost is in the log.
+            conn.execute_batch("PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE").map_err(Fault::of_statement)?;
+            let slice = settling.slice(conn, tail, entries).map_err(Fault::of_statement)?;
+            #[cfg(test)]
+            self.sabotage.before_settling()?;
+            execute(conn, "COMMIT").map_err(Fault::of_commit)?;
+            Ok(slice)
+        }));
+        let outcome = outcome.unwrap_or_else(|_| Err(Fault::Engine("the writer panicked".to_owned())));
+        let is_well = match outcome {
+            Ok(slice) => {
+                settling.done(tail, &slice);
+                Ok(true)
+            }
+            Err(Fault::Data(error)) => {
+                // There is no room yet. What is in the log stays there, and commits fail once that cannot grow either.
+                tracing::warn!(%error, "the log of commits cannot be moved into the tables");
+                let is_over = conn.is_autocommit() || execute(conn, "ROLLBACK").is_ok();
+                if is_over { Ok(false) } else { Err("a transaction cannot be rolled back".to_owned()) }
+            }
+            Err(Fault::Engine(why)) => Err(why),
+        };
+        let is_well = is_well.and_then(|is_well| match conn.execute_batch(connect::DURABLE) {
+            Ok(()) => Ok(is_well),
+            Err(error) => Err(error.to_string()),
+        });
+        is_well.unwrap_or_else(|why| {
+            tracing::error!(why, "the database failed, recovering it");
+            self.recover();
+            false
+        })
     }
 
     /// Moves the WAL into the database. What was acknowledged is durable with or without.
@@ -266,7 +333,7 @@ impl Writer {
             let _ = conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
         }
         match self.reopen() {
-            Ok(conn) => self.conn = Some(conn),
+            Ok((conn, settling)) => (self.conn, self.settling) = (Some(conn), settling),
             Err(why) => {
                 tracing::error!(why, "the database cannot be recovered yet");
                 self.pool.close();
@@ -275,7 +342,7 @@ impl Writer {
         self.conn.is_some()
     }
 
-    fn reopen(&self) -> Result<Connection, String> {
+    fn reopen(&self) -> Result<(Connection, Settling), String> {
         #[cfg(test)]
         self.sabotage.reopen()?;
         let conn = connect::writer(&self.path, &self.options).map_err(|error| error.to_string())?;
@@ -283,8 +350,10 @@ impl Writer {
         if is_busy {
             return Err("another program is reading the write-ahead log".to_owned());
         }
+        self.pool.memory.tail.load(&conn).map_err(|error| error.to_string())?;
+        let settling = Settling::load(&conn).map_err(|error| error.to_string())?;
         self.pool.open().map_err(|error| error.to_string())?;
-        Ok(conn)
+        Ok((conn, settling))
     }
 }
 

@@ -41,7 +41,8 @@ fn tenant(n: u8) -> TenantId {
 }
 
 async fn open(path: &Path) -> Arc<SqliteStore> {
-    let store = SqliteStore::open(path, Options::default()).unwrap();
+    // So short a log that some are killed while it is moved into the tables.
+    let store = SqliteStore::open(path, Options { log_bytes: 10_000, ..Options::default() }).unwrap();
     for n in 0..TENANTS {
         match store.commit(create(tenant(n), &format!("tenant-{n}")).commit()).await {
             Ok(_) | Err(CommitError::TenantExists) => {}
