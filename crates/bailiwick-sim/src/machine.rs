@@ -146,7 +146,7 @@ impl Machine {
 
     fn open(&mut self) {
         let options =
-            Options { read_connections: 2, queue: 256, cache_tenants: 64, mmap_bytes: 0, ..Options::default() };
+            Options { read_connections: 2, queue: 256, cache_tenants: 64, cache_bytes: 1 << 20, ..Options::default() };
         let engine =
             SqliteStore::open(&self.directory.path().join("bailiwick.db"), options).expect("the database opens");
         let store = SimStore::new(engine, self.is_full, self.leak);

@@ -88,6 +88,7 @@ fn apply(conn: &Connection, heads: &mut Heads, part: &Part) -> Result<Receipt, F
     for write in &part.writes {
         keep(conn, no, receipt.first_index, write)?;
         apply_write(conn, no, write)?;
+        heads.wrote(no, write.space, &write.key);
     }
     heads.log(part.tenant, receipt.first_index, &part.entries, subtrees);
     Ok(receipt)

@@ -40,14 +40,16 @@ pub(crate) fn step(conn: &Connection, heads: &mut Heads, tenant: TenantId, from:
         doomed.push((row.get::<_, u8>(0)?, row.get::<_, Vec<u8>>(1)?));
     }
     drop(rows);
-    for (space, key) in &doomed {
-        conn.prepare_cached(REMOVE)?.execute(params![head.no, space, key])?;
-        if let Some(space) = Space::from_number(*space) {
-            head.row.counts.remove(space);
-        }
-    }
+    let no = head.no;
     if !doomed.is_empty() {
         head.touch();
+        for (space, key) in &doomed {
+            conn.prepare_cached(REMOVE)?.execute(params![no, space, key])?;
+            if let (Some(space), Some(head)) = (Space::from_number(*space), heads.loaded(tenant)) {
+                head.row.counts.remove(space);
+                heads.wrote(no, space, key);
+            }
+        }
         return Ok(Some(from));
     }
     let forgotten = conn.prepare_cached(FORGET)?.execute(params![head.no, i64::MAX, RECORDS_MAX.cast_signed()])?;

@@ -13,12 +13,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bailiwick_ledger::CompactRange;
-use bailiwick_store::{CommitError, Counts, Head as Row, NewEntry, Part, Receipt, Subtree};
+use bailiwick_store::{CommitError, Counts, Head as Row, NewEntry, Part, Receipt, Space, Subtree};
 use bailiwick_types::{TenantId, Timestamp};
 use bytes::BytesMut;
 use quick_cache::unsync::Cache;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::cache::Place;
 use crate::error::Fail;
 use crate::log;
 use crate::pool::Memory;
@@ -77,12 +78,14 @@ pub(crate) struct Heads {
     group: HashMap<TenantId, Head>,
     log: BytesMut,
     subtrees: Vec<(i64, Subtree)>,
+    /// Records that the group has written.
+    written: Vec<Place>,
 }
 
 impl Heads {
     pub(crate) fn new(capacity: usize, memory: Arc<Memory>) -> Self {
         let idle = Cache::new(capacity.max(1));
-        Self { memory, idle, group: HashMap::new(), log: BytesMut::new(), subtrees: Vec::new() }
+        Self { memory, idle, group: HashMap::new(), log: BytesMut::new(), subtrees: Vec::new(), written: Vec::new() }
     }
 
     /// The tenant's row as the group has left it, or `None` if there is no such tenant.
@@ -139,6 +142,11 @@ impl Heads {
         }
     }
 
+    /// Notes that a record is another one now.
+    pub(crate) fn wrote(&mut self, no: i64, space: Space, key: &[u8]) {
+        self.written.push(Place::new(no, space, key));
+    }
+
     /// Writes the rows that the group has changed, and its row of the log. Returns that one's place and length.
     pub(crate) fn flush(&mut self, conn: &Connection) -> rusqlite::Result<Option<(i64, usize)>> {
         for head in self.group.values_mut().filter(|head| head.is_changed) {
@@ -168,6 +176,9 @@ impl Heads {
         let log = std::mem::take(&mut self.log).freeze();
         let stands = self.group.values().map(|head| (head.no, &head.row));
         self.memory.tail.extend(log, stands, self.subtrees.drain(..));
+        for place in self.written.drain(..) {
+            self.memory.records.forget(&place);
+        }
         for (tenant, head) in self.group.drain() {
             self.idle.insert(tenant, head);
         }
@@ -178,12 +189,14 @@ impl Heads {
         self.group.clear();
         self.log.clear();
         self.subtrees.clear();
+        self.written.clear();
     }
 
     /// Nothing is known about what is on disk any more.
     pub(crate) fn forget_all(&mut self) {
         self.forget();
         self.idle.clear();
+        self.memory.records.forget_all();
     }
 
     fn from_disk(&self, conn: &Connection, tenant: TenantId) -> Result<Option<Head>, Fail> {

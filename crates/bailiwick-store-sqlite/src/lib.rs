@@ -13,6 +13,7 @@
 //! No background work but moving the log into the tables and the WAL into the file. The file does not shrink; freed pages are used again.
 
 mod apply;
+mod cache;
 mod connect;
 mod erase;
 mod error;
@@ -76,9 +77,8 @@ pub struct Options {
     pub log_bytes: usize,
     /// The most pages of 4 KiB that the database may have. Beyond it commits are refused as if the disk were full.
     pub page_limit: Option<u32>,
-    /// How much of the file readers map into memory. A fifth off the cost of reads that miss a connection's own cache;
-    /// but a disk that fails to read a mapped page ends the process, where 0 would make it an error.
-    pub mmap_bytes: u64,
+    /// Bytes of records that were read lately and are kept in memory.
+    pub cache_bytes: u64,
 }
 
 impl Default for Options {
@@ -92,7 +92,7 @@ impl Default for Options {
             checkpoint_pages: 1_024,
             log_bytes: 4 << 20,
             page_limit: None,
-            mmap_bytes: 256 << 20,
+            cache_bytes: 64 << 20,
         }
     }
 }
@@ -221,6 +221,10 @@ impl Store for SqliteStore {
     }
 
     async fn record(&self, tenant: TenantId, space: Space, key: &[u8]) -> Result<Option<Record>, StoreError> {
+        let Memory { numbers, records, .. } = &*self.pool.memory;
+        if let Some(record) = numbers.get(&tenant).and_then(|no| records.get(no, space, key)) {
+            return Ok(Some(record));
+        }
         self.pool.read(|conn, memory| read::record(conn, memory, tenant, space, key))
     }
 

@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use rusqlite::Connection;
 
+use crate::cache::Records;
 use crate::error::of_read;
 use crate::tail::Tail;
 use crate::{Options, connect};
@@ -27,19 +28,20 @@ pub(crate) struct Memory {
     /// committed, and a tenant keeps its number for ever.
     pub(crate) numbers: Cache<TenantId, i64>,
     pub(crate) tail: Tail,
+    pub(crate) records: Records,
 }
 
 impl Memory {
     /// That of nobody who has read anything.
-    pub(crate) fn new(tenants: usize) -> Self {
-        Self { numbers: Cache::new(tenants.max(1)), tail: Tail::default() }
+    pub(crate) fn new(options: &Options) -> Self {
+        let numbers = Cache::new(options.cache_tenants.max(1));
+        Self { numbers, tail: Tail::default(), records: Records::new(options.cache_bytes) }
     }
 }
 
 /// A fixed set of read connections, or none while the store recovers.
 pub(crate) struct Pool {
     path: PathBuf,
-    options: Options,
     slots: Box<[Mutex<Option<Connection>>]>,
     next: AtomicUsize,
     pub(crate) memory: Arc<Memory>,
@@ -50,17 +52,16 @@ impl Pool {
     pub(crate) fn new(path: PathBuf, options: &Options) -> Self {
         Self {
             path,
-            options: options.clone(),
             slots: (0..options.read_connections.max(1)).map(|_| Mutex::new(None)).collect(),
             next: AtomicUsize::new(0),
-            memory: Arc::new(Memory::new(options.cache_tenants)),
+            memory: Arc::new(Memory::new(options)),
         }
     }
 
     /// Opens all connections.
     pub(crate) fn open(&self) -> rusqlite::Result<()> {
         for slot in &self.slots {
-            let conn = connect::reader(&self.path, &self.options)?;
+            let conn = connect::reader(&self.path)?;
             *slot.lock() = Some(conn);
         }
         Ok(())

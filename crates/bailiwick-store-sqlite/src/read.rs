@@ -13,6 +13,7 @@ use bailiwick_types::{TenantId, Timestamp};
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, OptionalExtension, Params, Row, Transaction, params};
 
+use crate::cache::Place;
 use crate::pool::Memory;
 use crate::run;
 
@@ -175,11 +176,13 @@ pub(crate) fn record(
     key: &[u8],
 ) -> Read<Option<Record>> {
     let Some(no) = number(conn, memory, tenant)? else { return Ok(Ok(None)) };
-    let mut statement = conn.prepare_cached(RECORD)?;
-    let record = statement.query_row(params![no, space.number(), key], |row| {
-        Ok(Record { version: unsigned(row, 0)?, sealed: row.get(1)? })
-    });
-    Ok(Ok(record.optional()?))
+    memory.records.read(&Place::new(no, space, key), || {
+        let mut statement = conn.prepare_cached(RECORD)?;
+        let record = statement.query_row(params![no, space.number(), key], |row| {
+            Ok(Record { version: unsigned(row, 0)?, sealed: row.get(1)? })
+        });
+        Ok(Ok(record.optional()?))
+    })
 }
 
 /// Which part of a space a list looks at.

@@ -1,7 +1,7 @@
 //! Where entries are kept: runs of consecutive entries of one tenant, at most a block of 256, the leaf hashes by themselves.
 //!
 //! # Invariants
-//! - INV-RUN-1: a run lies within one block. A block that is complete is one run.
+//! - INV-RUN-1: a run lies within one block. A block that is complete has few.
 //! - INV-RUN-2: the runs of a tenant are those of the entries that the ledger in its row has; what is beyond is in the log.
 
 use bailiwick_ledger::Hash;

@@ -24,6 +24,9 @@ const SUBTREE: &str = "INSERT OR REPLACE INTO ledger_subtree (tenant_no, level, 
 const CUT: &str = "DELETE FROM ledger_log WHERE place <= ?1";
 const SIZE: &str = "SELECT max(place), total(length(body)) FROM ledger_log";
 
+/// A complete block of more runs than this becomes one: to write its entries again is worth it only where there are many
+/// small ones.
+const RUNS_MAX: usize = 4;
 /// How many entries a slice moves at least, if there are as many.
 const SLICE_MIN: usize = 256;
 
@@ -148,24 +151,25 @@ pub(crate) fn tenant(conn: &Connection, no: i64, pending: &Pending) -> rusqlite:
     Ok(())
 }
 
-/// Takes the runs `from..to` out of the tables, as one, and says where it begins. `None` where there is none, or one that
+/// Takes the runs `from..to` out of the tables, as one, and says where it begins. `None` where there are few, or where one
 /// is damaged: that is for the readers to find.
 fn earlier(conn: &Connection, no: i64, from: u64, to: u64) -> rusqlite::Result<Option<(u64, Run)>> {
     let mut run = Run::default();
     let range = params![no, from.cast_signed(), to.cast_signed()];
     let mut statement = conn.prepare_cached(RUNS)?;
     let mut rows = statement.query(range)?;
-    let mut next = from;
+    let (mut next, mut count) = (from, 0);
     while let Some(row) = rows.next()? {
         let (leaves, sealed) = (row.get_ref(1)?.as_blob()?, row.get_ref(2)?.as_blob()?);
         let first = row.get::<_, i64>(0)?.cast_unsigned();
         let Some(entries) = run::entries(first, leaves, sealed).filter(|_| first == next) else { return Ok(None) };
         next += u64::try_from(entries.len()).unwrap_or_default();
+        count += 1;
         for (_, leaf, sealed) in entries {
             run.push(leaf, sealed);
         }
     }
-    if next != to || from == to {
+    if next != to || count < RUNS_MAX {
         return Ok(None);
     }
     drop(rows);

@@ -7,7 +7,6 @@
 //!   the last that closes.
 //! - SQLite's own locks (in `-shm`) let one process read what another writes; this is what WAL mode is for. In one process,
 //!   SQLite knows of all its connections, so the trap of POSIX locks (see `connect`) is not sprung.
-//! - The database is not mapped into memory: a page that cannot be read is an error here.
 //!
 //! # What it costs the server
 //! The WAL cannot start anew before the snapshot is dropped, so it grows by what is written meanwhile (see `writer`, which
@@ -49,13 +48,14 @@ impl SqliteSnapshot {
     /// [`OpenError`]: not there, of another release, not ours, or not to be opened at all.
     pub fn open(path: &Path) -> Result<Arc<Self>, OpenError> {
         let path = path.canonicalize().map_err(|error| OpenError::Io { path: path.to_owned(), error })?;
-        let conn = connect::reader(&path, &Options { mmap_bytes: 0, ..Options::default() })?;
+        let options = Options::default();
+        let conn = connect::reader(&path)?;
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         // The first read of a transaction is what fixes the state that it sees.
         conn.execute_batch("BEGIN")?;
         schema::check(&conn)?;
         read::beat(&conn)?.map_err(|error| OpenError::Engine(error.to_string()))?;
-        let memory = Memory::new(Options::default().cache_tenants);
+        let memory = Memory::new(&options);
         memory.tail.load(&conn)?;
         Ok(Arc::new(Self { path, conn: Mutex::new(conn), memory }))
     }

@@ -325,8 +325,9 @@ impl Writer {
     /// then loses the first would lose the second with it, as frames are valid only in sequence. So whatever recovery
     /// finds is written to the database and synced there, and the WAL starts empty, before anything else is accepted.
     fn recover(&mut self) -> bool {
-        self.heads.forget_all();
+        // In this order: nothing that is read meanwhile is kept.
         self.pool.close();
+        self.heads.forget_all();
         if let Some(conn) = self.conn.take() {
             // It must not checkpoint on its way out by what it has in memory. If this fails it will; the WAL is
             // checksummed, so the worst is that a failed commit becomes a late one.

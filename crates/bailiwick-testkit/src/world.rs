@@ -178,7 +178,8 @@ impl World {
     }
 
     pub(crate) fn start(&mut self) {
-        let small = Options { read_connections: 2, queue: 256, cache_tenants: 64, mmap_bytes: 0, ..Options::default() };
+        let small =
+            Options { read_connections: 2, queue: 256, cache_tenants: 64, cache_bytes: 1 << 20, ..Options::default() };
         let options = self.options.store.clone().unwrap_or(small);
         let store = SqliteStore::open(&self.database_file(), options).expect("the database opens");
         let observed = Arc::new(Observed::new(Arc::clone(&store) as Arc<dyn Store>));
