@@ -14,13 +14,6 @@ use crate::heads::{Head, Heads, slug_is_taken};
 use crate::read::unsigned;
 
 const VERSION: &str = "SELECT version FROM record WHERE tenant_no = ?1 AND space = ?2 AND key = ?3";
-const PUT: &str = "INSERT INTO record (tenant_no, space, key, version, sealed) VALUES (?1, ?2, ?3, ?4, ?5)";
-const REPLACE: &str = "UPDATE record SET version = ?4, sealed = ?5 WHERE tenant_no = ?1 AND space = ?2 AND key = ?3";
-const REMOVE: &str = "DELETE FROM record WHERE tenant_no = ?1 AND space = ?2 AND key = ?3";
-// Of several commits without entries at one size, what was before the first is what was at that size.
-const KEEP: &str = "INSERT OR IGNORE INTO past (tenant_no, space, key, until, version, sealed) \
-    SELECT ?1, ?2, ?3, ?4, version, sealed FROM record WHERE tenant_no = ?1 AND space = ?2 AND key = ?3";
-const KEEP_ABSENCE: &str = "INSERT OR IGNORE INTO past (tenant_no, space, key, until) VALUES (?1, ?2, ?3, ?4)";
 
 /// Checks a commit and applies it.
 pub(crate) fn commit(conn: &Connection, heads: &mut Heads, commit: &Commit) -> Result<Committed, Fail> {
@@ -58,14 +51,21 @@ fn holds(conn: &Connection, heads: &mut Heads, part: &Part) -> Result<(), Fail> 
 
 /// What a part expects of versions and counts.
 fn versions(conn: &Connection, heads: &mut Heads, part: &Part) -> Result<(), Fail> {
-    let Some(head) = heads.load(conn, part.tenant)? else {
+    let Some(no) = heads.load(conn, part.tenant)?.map(|head| head.no) else {
         return Ok(Head::unborn().row.allows(part, part.writes.iter().map(|_| None))?);
     };
-    let found = part.writes.iter().map(|write| version(conn, head.no, write)).collect::<Result<Vec<_>, _>>()?;
-    Ok(head.row.allows(part, found)?)
+    let found = part.writes.iter().map(|write| version(conn, heads, no, write)).collect::<Result<Vec<_>, _>>()?;
+    match heads.loaded(part.tenant) {
+        Some(head) => Ok(head.row.allows(part, found)?),
+        None => Err(CommitError::NoSuchTenant.into()),
+    }
 }
 
-fn version(conn: &Connection, no: i64, write: &Write) -> rusqlite::Result<Option<u64>> {
+/// The version of what a write replaces: as the group has left it, as the log has it, or as it is in the table.
+fn version(conn: &Connection, heads: &Heads, no: i64, write: &Write) -> rusqlite::Result<Option<u64>> {
+    if let Some(version) = heads.version(no, write.space, &write.key) {
+        return Ok(version);
+    }
     let mut statement = conn.prepare_cached(VERSION)?;
     let found = statement.query_row(params![no, write.space.number(), write.key], |row| unsigned(row, 0));
     found.optional()
@@ -74,50 +74,17 @@ fn version(conn: &Connection, no: i64, write: &Write) -> rusqlite::Result<Option
 /// Writes a part whose expectations hold.
 fn apply(conn: &Connection, heads: &mut Heads, part: &Part) -> Result<Receipt, Fail> {
     let mut subtrees = Vec::new();
-    let (no, receipt) = match &part.expect {
+    let receipt = match &part.expect {
         Expect::Absent { slug } => {
             let mut head = Head::unborn();
             let receipt = head.change(part, &mut subtrees);
-            (heads.create(conn, part.tenant, slug, head)?, receipt)
+            heads.create(conn, part.tenant, slug, head)?;
+            receipt
         }
         Expect::Epoch(_) | Expect::Seen { .. } | Expect::Exists => {
-            let head = heads.loaded(part.tenant).ok_or(CommitError::NoSuchTenant)?;
-            (head.no, head.change(part, &mut subtrees))
+            heads.loaded(part.tenant).ok_or(CommitError::NoSuchTenant)?.change(part, &mut subtrees)
         }
     };
-    for write in &part.writes {
-        keep(conn, no, receipt.first_index, write)?;
-        apply_write(conn, no, write)?;
-        heads.wrote(no, write.space, &write.key);
-    }
-    heads.log(part.tenant, receipt.first_index, &part.entries, subtrees);
+    heads.log(part, &receipt, subtrees);
     Ok(receipt)
-}
-
-/// Keeps what a record is before a write, where that is kept.
-fn keep(conn: &Connection, no: i64, until: u64, write: &Write) -> rusqlite::Result<()> {
-    let (space, key) = (write.space.number(), &write.key);
-    let sql = match (write.expected, &write.value) {
-        _ if !write.space.keeps_past() => return Ok(()),
-        (None, None) => return Ok(()),
-        (None, Some(_)) => KEEP_ABSENCE,
-        (Some(_), _) => KEEP,
-    };
-    conn.prepare_cached(sql)?.execute(params![no, space, key, until.cast_signed()])?;
-    Ok(())
-}
-
-fn apply_write(conn: &Connection, no: i64, write: &Write) -> rusqlite::Result<()> {
-    let (space, key) = (write.space.number(), &write.key);
-    match (write.expected, &write.value) {
-        (None, None) => 0,
-        (None, Some((version, sealed))) => {
-            conn.prepare_cached(PUT)?.execute(params![no, space, key, version.cast_signed(), sealed])?
-        }
-        (Some(_), Some((version, sealed))) => {
-            conn.prepare_cached(REPLACE)?.execute(params![no, space, key, version.cast_signed(), sealed])?
-        }
-        (Some(_), None) => conn.prepare_cached(REMOVE)?.execute(params![no, space, key])?,
-    };
-    Ok(())
 }

@@ -4,12 +4,14 @@
 //! - INV-ERASE-1: leaf hashes, subtrees, epoch, state and meta stay: the ledger can still be proved, not read.
 //! - INV-ERASE-2: each step can be repeated. A crash leaves work for the next call and nothing half done.
 
-use bailiwick_store::Space;
+use bailiwick_store::{CommitError, Space};
 use bailiwick_types::TenantId;
+use bytes::Bytes;
 use rusqlite::{Connection, params};
 
 use crate::error::Fail;
 use crate::heads::Heads;
+use crate::log;
 use crate::read::unsigned;
 use crate::run::{Run, block_of};
 
@@ -17,6 +19,9 @@ const RECORDS_MAX: u64 = 256;
 const BYTES_MAX: u64 = 1 << 20;
 const ENTRIES_MAX: u64 = 512;
 
+const LOG: &str = "SELECT place, body FROM log";
+const TAKE: &str = "DELETE FROM log WHERE place = ?1";
+const GIVE_BACK: &str = "INSERT INTO log (place, body) VALUES (?1, ?2)";
 const RECORDS: &str = "SELECT space, key, length(sealed) FROM record WHERE tenant_no = ?1 LIMIT ?2";
 const REMOVE: &str = "DELETE FROM record WHERE tenant_no = ?1 AND space = ?2 AND key = ?3";
 const FORGET: &str = "DELETE FROM past WHERE tenant_no = ?1 AND (space, key, until) IN \
@@ -26,7 +31,30 @@ const RUNS: &str = "SELECT first, length(leaves) / 32, length(sealed) FROM ledge
     WHERE tenant_no = ?1 AND first >= ?2 AND first < ?3 ORDER BY first";
 const EMPTY: &str = "UPDATE ledger_run SET sealed = ?3 WHERE tenant_no = ?1 AND first = ?2";
 
-/// Does one step. Returns the ledger index that the next one starts from, or `None` when nothing is left.
+/// Takes out of the log what is there of a tenant: what comes into the tables later is not what was to be erased.
+pub(crate) fn strip(conn: &Connection, heads: &mut Heads, tenant: TenantId) -> Result<(), Fail> {
+    let Some(no) = heads.load(conn, tenant)?.map(|head| head.no) else { return Ok(()) };
+    let mut stripped = Vec::new();
+    let mut statement = conn.prepare_cached(LOG)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        if let Some(body) = log::without(&Bytes::from(row.get::<_, Vec<u8>>(1)?), no) {
+            stripped.push((row.get::<_, i64>(0)?, body));
+        }
+    }
+    drop(rows);
+    // To change the rows would leave each of them alone on its page.
+    for (place, _) in &stripped {
+        conn.prepare_cached(TAKE)?.execute([place])?;
+    }
+    for (place, body) in stripped {
+        conn.prepare_cached(GIVE_BACK)?.execute(params![place, body.as_ref()])?;
+    }
+    heads.stripped(no);
+    Ok(())
+}
+
+/// Does one step in the tables. Returns the ledger index that the next one starts from, or `None` when nothing is left.
 pub(crate) fn step(conn: &Connection, heads: &mut Heads, tenant: TenantId, from: u64) -> Result<Option<u64>, Fail> {
     let Some(head) = heads.load(conn, tenant)? else { return Ok(None) };
     let mut bytes = 0u64;
@@ -37,29 +65,27 @@ pub(crate) fn step(conn: &Connection, heads: &mut Heads, tenant: TenantId, from:
         && bytes < BYTES_MAX
     {
         bytes = bytes.saturating_add(unsigned(row, 2)?);
-        doomed.push((row.get::<_, u8>(0)?, row.get::<_, Vec<u8>>(1)?));
+        let space = Space::from_number(row.get(0)?);
+        let space = space.ok_or_else(|| CommitError::Damaged("a record is in no space".to_owned()))?;
+        doomed.push((space, row.get::<_, Vec<u8>>(1)?));
     }
     drop(rows);
     let no = head.no;
     if !doomed.is_empty() {
-        head.touch();
         for (space, key) in &doomed {
-            conn.prepare_cached(REMOVE)?.execute(params![no, space, key])?;
-            if let (Some(space), Some(head)) = (Space::from_number(*space), heads.loaded(tenant)) {
-                head.row.counts.remove(space);
-                heads.wrote(no, space, key);
-            }
+            conn.prepare_cached(REMOVE)?.execute(params![no, space.number(), key])?;
+            heads.removed(no, *space, key);
         }
         return Ok(Some(from));
     }
-    let forgotten = conn.prepare_cached(FORGET)?.execute(params![head.no, i64::MAX, RECORDS_MAX.cast_signed()])?;
+    let forgotten = conn.prepare_cached(FORGET)?.execute(params![no, i64::MAX, RECORDS_MAX.cast_signed()])?;
     if forgotten > 0 {
         return Ok(Some(from));
     }
-    // The writer has moved what the erasure found in the log. What was appended since is not of those that it is to erase.
-    let (size, to) = (head.row.ledger.size(), block_of(from.saturating_add(ENTRIES_MAX)));
+    let size = heads.loaded(tenant).map_or(0, |head| head.row.ledger.size());
+    let to = block_of(from.saturating_add(ENTRIES_MAX));
     let mut statement = conn.prepare_cached(RUNS)?;
-    let mut rows = statement.query(params![head.no, block_of(from).cast_signed(), to.cast_signed()])?;
+    let mut rows = statement.query(params![no, block_of(from).cast_signed(), to.cast_signed()])?;
     let mut runs = Vec::new();
     while let Some(row) = rows.next()? {
         let erased = Run::erased(row.get::<_, u32>(1)?);
@@ -69,9 +95,13 @@ pub(crate) fn step(conn: &Connection, heads: &mut Heads, tenant: TenantId, from:
     }
     drop(rows);
     for (first, erased) in runs {
-        conn.prepare_cached(EMPTY)?.execute(params![head.no, first, erased])?;
+        conn.prepare_cached(EMPTY)?.execute(params![no, first, erased])?;
     }
-    Ok((to < size).then_some(to))
+    if to < size {
+        return Ok(Some(to));
+    }
+    heads.emptied(tenant);
+    Ok(None)
 }
 
 /// Forgets some of what records were before the ledger had `size` entries. Returns whether there may be more.

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bailiwick_store::{Commit, CommitError, Space, Store, StoreError};
-use bailiwick_store_conformance::build::{Build, create, of, put};
+use bailiwick_store_conformance::build::{Build, create, of, put, together};
 use bailiwick_store_conformance::naive;
 use bailiwick_types::TenantId;
 use rusqlite::Connection;
@@ -147,21 +147,59 @@ async fn what_fails_in_the_engine_fails_alone() {
     setup
         .intruder()
         .execute_batch(
-            "CREATE TRIGGER poison BEFORE INSERT ON record WHEN new.sealed = CAST('poison' AS BLOB)
+            "CREATE TRIGGER poison BEFORE INSERT ON tenant WHEN new.meta = CAST('poison' AS BLOB)
              BEGIN SELECT RAISE(ABORT, 'poison'); END",
         )
         .unwrap();
-    let commits = (0..100).map(|n| {
-        let (who, value) = if n % 9 == 4 { (A, "poison") } else { (B, "fine") };
-        of(who).entry(&n.to_string()).write(put(Space::Usage, n.to_string(), value)).commit()
+    let commits = (0..100).map(|n: u8| {
+        let meta = if n % 9 == 4 { "poison" } else { "fine" };
+        let mut part = create(TenantId::from_bytes([n; 16]), &n.to_string());
+        part.header.meta = Some((0, meta.into()));
+        together([part, of(B).entry(&n.to_string())])
     });
     let results = in_one_group(&setup, commits.collect()).await;
     for (n, result) in results.iter().enumerate() {
         assert_eq!(result.is_err(), n % 9 == 4, "{n}: {result:?}");
     }
-    assert_eq!(setup.texts(A).await, [""; 0]);
     let fine: Vec<String> = (0..100).filter(|n| n % 9 != 4).map(|n| n.to_string()).collect();
     assert_eq!(setup.texts(B).await, fine);
+}
+
+#[tokio::test]
+async fn what_cannot_be_moved_into_a_table_keeps_nobody_else() {
+    let setup = setup(Options { log_bytes: 0, ..Options::default() }).await;
+    let intruder = setup.intruder();
+    intruder
+        .execute_batch(
+            "CREATE TRIGGER poison BEFORE INSERT ON record WHEN new.sealed = CAST('poison' AS BLOB)
+             BEGIN SELECT RAISE(ABORT, 'poison'); END",
+        )
+        .unwrap();
+    let says = |who, n: u8, value| of(who).entry(&n.to_string()).write(put(Space::Usage, [n], value)).commit();
+    for n in 0..20 {
+        let commits = vec![says(A, n, if n == 3 { "poison" } else { "fine" }), says(B, n, "fine")];
+        for result in in_one_group(&setup, commits).await {
+            result.unwrap();
+        }
+    }
+    let all: Vec<String> = (0..20).map(|n| n.to_string()).collect();
+    let count = |sql| intruder.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    for who in [A, B] {
+        assert_eq!(setup.texts(who).await, all);
+        assert_eq!(setup.store.records(who, Space::Usage, b"", None, 100).await.unwrap().len(), 20);
+    }
+    assert!(count("SELECT count(*) FROM record") > 3 && count("SELECT count(*) FROM log") > 0);
+    // Nor is it lost, or in the way of a start.
+    drop(setup.store);
+    intruder.execute_batch("DROP TRIGGER poison").unwrap();
+    let setup = Setup { store: SqliteStore::open(&setup.path, Options::default()).unwrap(), ..setup };
+    for who in [A, B] {
+        assert_eq!(setup.texts(who).await, all);
+        assert_eq!(setup.store.records(who, Space::Usage, b"", None, 100).await.unwrap().len(), 20);
+    }
+    drop(setup.store);
+    assert_eq!(count("SELECT count(*) FROM record"), 40);
+    assert_eq!(count("SELECT count(*) FROM log"), 0);
 }
 
 #[tokio::test]
@@ -312,7 +350,7 @@ async fn a_ledger_is_the_same_wherever_its_entries_are() {
         drop(setup.store);
         let runs = Connection::open(&setup.path).unwrap();
         let count = |sql| runs.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
-        assert_eq!(count("SELECT count(*) FROM ledger_log"), 0, "a store that is closed leaves no log");
+        assert_eq!(count("SELECT count(*) FROM log"), 0, "a store that is closed leaves no log");
         assert!(count("SELECT count(*) FROM ledger_run WHERE first < 512") <= 2 * 4, "complete blocks have few runs");
         is_whole(&Setup { store: SqliteStore::open(&setup.path, Options::default()).unwrap(), ..setup }).await;
     }

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bailiwick_ledger::CompactRange;
-use bailiwick_store::{CommitError, Counts, Head as Row, NewEntry, Part, Receipt, Space, Subtree};
+use bailiwick_store::{CommitError, Counts, Head as Row, Part, Receipt, Space, Subtree};
 use bailiwick_types::{TenantId, Timestamp};
 use bytes::BytesMut;
 use quick_cache::unsync::Cache;
@@ -55,21 +55,15 @@ impl Head {
             header.state.is_some() || header.meta.is_some() || header.restored.is_some() || self.row.wake != wake;
         receipt
     }
-
-    /// Notes a change that is not a part's.
-    pub(crate) fn touch(&mut self) {
-        self.is_changed = true;
-    }
 }
 
 const LOAD: &str = "SELECT no, state, wake, epoch, meta_version, counts, ledger, revision FROM tenant WHERE id = ?1";
 const SLUG: &str = "SELECT 1 FROM tenant WHERE slug = ?1";
 const INSERT: &str = "INSERT INTO tenant (id, slug, state, wake, epoch, meta_version, counts, ledger, meta, revision) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
-// Not the ledger: the row has as much of it as the tables have entries.
-const ROW: &str = "UPDATE tenant SET epoch = ?2, counts = ?3, revision = ?4, state = ?5, wake = ?6, \
-    meta_version = ?7, meta = coalesce(?8, meta) WHERE no = ?1";
-const LOG: &str = "INSERT INTO ledger_log (body) VALUES (?1)";
+// Not what the log has: the row is as far as the tables are.
+const ROW: &str = "UPDATE tenant SET state = ?2, wake = ?3, meta_version = ?4, meta = coalesce(?5, meta) WHERE no = ?1";
+const LOG: &str = "INSERT INTO log (place, body) VALUES (?1, ?2)";
 
 /// The rows of the running group, what it logs, and a bounded number of idle rows.
 pub(crate) struct Heads {
@@ -78,14 +72,24 @@ pub(crate) struct Heads {
     group: HashMap<TenantId, Head>,
     log: BytesMut,
     subtrees: Vec<(i64, Subtree)>,
-    /// Records that the group has written.
-    written: Vec<Place>,
+    /// Records that the group has written, and their versions now.
+    written: HashMap<Place, Option<u64>>,
+    /// Tenants that were taken out of the log.
+    stripped: Vec<i64>,
 }
 
 impl Heads {
     pub(crate) fn new(capacity: usize, memory: Arc<Memory>) -> Self {
         let idle = Cache::new(capacity.max(1));
-        Self { memory, idle, group: HashMap::new(), log: BytesMut::new(), subtrees: Vec::new(), written: Vec::new() }
+        Self {
+            memory,
+            idle,
+            group: HashMap::new(),
+            log: BytesMut::new(),
+            subtrees: Vec::new(),
+            written: HashMap::new(),
+            stripped: Vec::new(),
+        }
     }
 
     /// The tenant's row as the group has left it, or `None` if there is no such tenant.
@@ -93,7 +97,7 @@ impl Heads {
         if !self.group.contains_key(&tenant) {
             let found = match self.idle.remove(&tenant) {
                 Some((_, head)) => Some(head),
-                None => self.from_disk(conn, tenant)?,
+                None => self.stored(conn, tenant)?,
             };
             if let Some(head) = found {
                 self.group.insert(tenant, head);
@@ -114,7 +118,7 @@ impl Heads {
         tenant: TenantId,
         slug: &str,
         mut head: Head,
-    ) -> rusqlite::Result<i64> {
+    ) -> rusqlite::Result<()> {
         conn.prepare_cached(INSERT)?.execute(params![
             tenant.as_bytes(),
             slug,
@@ -129,54 +133,73 @@ impl Heads {
         ])?;
         head.no = conn.last_insert_rowid();
         head.is_changed = false;
-        let no = head.no;
         self.group.insert(tenant, head);
-        Ok(no)
+        Ok(())
     }
 
-    /// Logs what a part has appended, and how its tenant stands now.
-    pub(crate) fn log(&mut self, tenant: TenantId, first: u64, entries: &[NewEntry], subtrees: Vec<Subtree>) {
-        if let Some(head) = self.group.get(&tenant) {
-            log::record(&mut self.log, head.no, &head.row, first, entries);
-            self.subtrees.extend(subtrees.into_iter().map(|subtree| (head.no, subtree)));
+    /// The version of a record that the group or one before it has written, if it is not in the tables yet.
+    pub(crate) fn version(&self, no: i64, space: Space, key: &[u8]) -> Option<Option<u64>> {
+        match self.written.get(&Place::new(no, space, key)) {
+            Some(version) => Some(*version),
+            None => self.memory.tail.record(no, space, key).map(|value| value.map(|value| value.version)),
         }
     }
 
-    /// Notes that a record is another one now.
-    pub(crate) fn wrote(&mut self, no: i64, space: Space, key: &[u8]) {
-        self.written.push(Place::new(no, space, key));
+    /// Logs what a part has done, and how its tenant stands now.
+    pub(crate) fn log(&mut self, part: &Part, receipt: &Receipt, subtrees: Vec<Subtree>) {
+        let Some(head) = self.group.get(&part.tenant) else { return };
+        log::record(&mut self.log, head.no, &head.row, receipt.first_index, &part.entries, &part.writes);
+        self.subtrees.extend(subtrees.into_iter().map(|subtree| (head.no, subtree)));
+        for write in &part.writes {
+            let version = write.value.as_ref().map(|(version, _)| *version);
+            self.written.insert(Place::new(head.no, write.space, &write.key), version);
+        }
     }
 
-    /// Writes the rows that the group has changed, and its row of the log. Returns that one's place and length.
-    pub(crate) fn flush(&mut self, conn: &Connection) -> rusqlite::Result<Option<(i64, usize)>> {
+    /// Notes that a tenant was taken out of the log.
+    pub(crate) fn stripped(&mut self, no: i64) {
+        self.stripped.push(no);
+    }
+
+    /// Notes that a record was removed from its table.
+    pub(crate) fn removed(&mut self, no: i64, space: Space, key: &[u8]) {
+        self.written.entry(Place::new(no, space, key)).or_insert(None);
+    }
+
+    /// Logs that a tenant has no records left.
+    pub(crate) fn emptied(&mut self, tenant: TenantId) {
+        let Some(head) = self.group.get_mut(&tenant) else { return };
+        head.row.counts.clear();
+        log::record(&mut self.log, head.no, &head.row, head.row.ledger.size(), &[], &[]);
+    }
+
+    /// Writes the rows that the group has changed, and its row of the log. Returns how long that is.
+    pub(crate) fn flush(&mut self, conn: &Connection, place: i64) -> rusqlite::Result<Option<usize>> {
         for head in self.group.values_mut().filter(|head| head.is_changed) {
-            let row = &head.row;
-            conn.prepare_cached(ROW)?.execute(params![
-                head.no,
-                row.epoch.cast_signed(),
-                row.counts.to_bytes(),
-                row.revision.cast_signed(),
-                row.state,
-                row.wake.map(Timestamp::unix_ms),
-                row.meta_version.cast_signed(),
-                head.meta.take(),
-            ])?;
+            let (state, wake) = (head.row.state, head.row.wake.map(Timestamp::unix_ms));
+            let version = head.row.meta_version.cast_signed();
+            conn.prepare_cached(ROW)?.execute(params![head.no, state, wake, version, head.meta.take()])?;
             head.is_changed = false;
         }
         if self.log.is_empty() {
             return Ok(None);
         }
-        conn.prepare_cached(LOG)?.execute([self.log.as_ref()])?;
-        Ok(Some((conn.last_insert_rowid(), self.log.len())))
+        conn.prepare_cached(LOG)?.execute(params![place, self.log.as_ref()])?;
+        Ok(Some(self.log.len()))
     }
 
     /// The group was committed.
     pub(crate) fn keep(&mut self) {
         // Not the buffer's own: it would stay as large as the largest group for as long as one tenant's entry is pending.
         let log = std::mem::take(&mut self.log).freeze();
+        for no in self.stripped.drain(..) {
+            for (space, key) in self.memory.tail.strip(no) {
+                self.memory.records.forget(&Place::new(no, space, &key));
+            }
+        }
         let stands = self.group.values().map(|head| (head.no, &head.row));
         self.memory.tail.extend(log, stands, self.subtrees.drain(..));
-        for place in self.written.drain(..) {
+        for (place, _) in self.written.drain() {
             self.memory.records.forget(&place);
         }
         for (tenant, head) in self.group.drain() {
@@ -190,6 +213,7 @@ impl Heads {
         self.log.clear();
         self.subtrees.clear();
         self.written.clear();
+        self.stripped.clear();
     }
 
     /// Nothing is known about what is on disk any more.
@@ -199,7 +223,7 @@ impl Heads {
         self.memory.records.forget_all();
     }
 
-    fn from_disk(&self, conn: &Connection, tenant: TenantId) -> Result<Option<Head>, Fail> {
+    fn stored(&self, conn: &Connection, tenant: TenantId) -> Result<Option<Head>, Fail> {
         let mut statement = conn.prepare_cached(LOAD)?;
         let head = statement.query_row([tenant.as_bytes()], |row| {
             let counts = Counts::from_bytes(row.get_ref(5)?.as_blob()?);

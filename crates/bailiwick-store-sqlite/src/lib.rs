@@ -302,6 +302,7 @@ impl Store for SqliteStore {
     }
 
     async fn erase(&self, tenant: TenantId) -> Result<(), StoreError> {
+        self.ask(Request::Strip { tenant }).await.map_err(unexpected)?;
         let mut from = 0;
         loop {
             match self.ask(Request::Erase { tenant, from }).await.map_err(unexpected)? {

@@ -14,8 +14,10 @@ use rusqlite::types::FromSql;
 use rusqlite::{Connection, OptionalExtension, Params, Row, Transaction, params};
 
 use crate::cache::Place;
+use crate::log::Value;
 use crate::pool::Memory;
 use crate::run;
+use crate::tail::Was;
 
 /// A failed statement outside, a finding about the data inside.
 pub(crate) type Read<T> = rusqlite::Result<Result<T, StoreError>>;
@@ -33,7 +35,7 @@ const RECORDS: &str = "SELECT key, version, sealed FROM record \
     WHERE tenant_no = ?1 AND space = ?2 AND key >= ?3 AND key < ?4 ORDER BY key LIMIT ?5";
 const RECORDS_TO_END: &str = "SELECT key, version, sealed FROM record \
     WHERE tenant_no = ?1 AND space = ?2 AND key >= ?3 ORDER BY key LIMIT ?4";
-const PAST: &str = "SELECT key, version, sealed FROM past \
+const PAST: &str = "SELECT key, until, version, sealed FROM past \
     WHERE tenant_no = ?1 AND space = ?2 AND key >= ?3 AND until >= ?4 ORDER BY key, until";
 const PAST_FROM: &str = "SELECT past_from FROM tenant WHERE no = ?1";
 const KEYS: &str = "SELECT key FROM record \
@@ -123,6 +125,7 @@ fn header_of(row: &Row<'_>) -> Read<Header> {
 
 pub(crate) fn header(conn: &Connection, memory: &Memory, tenant: TenantId) -> Read<Option<Header>> {
     let Some(no) = number(conn, memory, tenant)? else { return Ok(Ok(None)) };
+    let _steady = memory.tail.steady();
     let progress = memory.tail.progress(no);
     let mut found = conn.prepare_cached(HEADER)?.query_row([no], header_of).optional()?;
     if let (Some(progress), Some(Ok(header))) = (progress, &mut found) {
@@ -136,6 +139,7 @@ pub(crate) fn tenant_by_slug(conn: &Connection, slug: &str) -> Read<Option<Tenan
 }
 
 pub(crate) fn headers(conn: &Connection, memory: &Memory, after: Option<&str>, limit: usize) -> Read<Vec<Header>> {
+    let _steady = memory.tail.steady();
     // Which tenants these are is not known before their rows are read, and their progress must be looked for before that.
     let tail = memory.tail.all();
     // No slug is empty, so "after nothing" is "after the empty slug".
@@ -177,12 +181,21 @@ pub(crate) fn record(
 ) -> Read<Option<Record>> {
     let Some(no) = number(conn, memory, tenant)? else { return Ok(Ok(None)) };
     memory.records.read(&Place::new(no, space, key), || {
-        let mut statement = conn.prepare_cached(RECORD)?;
-        let record = statement.query_row(params![no, space.number(), key], |row| {
-            Ok(Record { version: unsigned(row, 0)?, sealed: row.get(1)? })
-        });
-        Ok(Ok(record.optional()?))
+        let _steady = memory.tail.steady();
+        if let Some(changed) = memory.tail.record(no, space, key) {
+            return Ok(Ok(changed.map(|value| value.to_record())));
+        }
+        Ok(Ok(stored_record(conn, no, space, key)?))
     })
+}
+
+/// A record as the table has it.
+fn stored_record(conn: &Connection, no: i64, space: Space, key: &[u8]) -> rusqlite::Result<Option<Record>> {
+    let mut statement = conn.prepare_cached(RECORD)?;
+    let record = statement.query_row(params![no, space.number(), key], |row| {
+        Ok(Record { version: unsigned(row, 0)?, sealed: row.get(1)? })
+    });
+    record.optional()
 }
 
 /// Which part of a space a list looks at.
@@ -199,12 +212,48 @@ pub(crate) fn records(conn: &Connection, memory: &Memory, range: &Range) -> Read
     let Some(no) = number(conn, memory, range.tenant)? else { return Ok(Ok(Vec::new())) };
     // One lower bound, not two: SQLite would search by one of them and step through what the other excludes.
     let from = range.after.as_deref().map(next).unwrap_or_default().max(range.prefix.clone());
-    let (space, limit) = (range.space.number(), bounded(range.limit));
+    let end = past(&range.prefix);
+    let _steady = memory.tail.steady();
+    let changed = memory.tail.records(no, range.space, &from, end.as_deref());
+    // Some of what is in the table may be gone or changed.
+    let (space, limit) = (range.space.number(), bounded(range.limit.saturating_add(changed.len())));
     let row = |row: &Row<'_>| Ok((row.get(0)?, Record { version: unsigned(row, 1)?, sealed: row.get(2)? }));
-    Ok(Ok(match past(&range.prefix) {
+    let stored = match end {
         Some(end) => all(conn, RECORDS, params![no, space, from, end, limit], row)?,
         None => all(conn, RECORDS_TO_END, params![no, space, from, limit], row)?,
-    }))
+    };
+    merge(stored.into_iter().map(Ok), changes(changed)).take(range.limit).collect::<Result<_, _>>().map(Ok)
+}
+
+/// Rows, with changes of them that take their places, both in the order of their keys.
+fn merge<K: Ord, V>(
+    rows: impl Iterator<Item = rusqlite::Result<(K, V)>>,
+    changes: impl Iterator<Item = rusqlite::Result<(K, Option<V>)>>,
+) -> impl Iterator<Item = rusqlite::Result<(K, V)>> {
+    let (mut rows, mut changes) = (rows.peekable(), changes.peekable());
+    std::iter::from_fn(move || {
+        loop {
+            match (rows.peek(), changes.peek()) {
+                (Some(Ok((row, _))), Some(Ok((key, _)))) if row < key => return rows.next(),
+                (Some(Ok((row, _))), Some(Ok((key, _)))) if row == key => drop(rows.next()),
+                (Some(_), None) | (Some(Err(_)), _) => return rows.next(),
+                (None, None) => return None,
+                (_, Some(_)) => {}
+            }
+            match changes.next()? {
+                Ok((key, Some(value))) => return Some(Ok((key, value))),
+                Ok((_, None)) => {}
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    })
+}
+
+/// Changes as [`merge`] takes them.
+fn changes(
+    records: Vec<(Vec<u8>, Option<Value>)>,
+) -> impl Iterator<Item = rusqlite::Result<(Vec<u8>, Option<Record>)>> {
+    records.into_iter().map(|(key, value)| Ok((key, value.map(|value| value.to_record()))))
 }
 
 pub(crate) fn past_from(conn: &Connection, memory: &Memory, tenant: TenantId) -> Read<Option<u64>> {
@@ -212,73 +261,76 @@ pub(crate) fn past_from(conn: &Connection, memory: &Memory, tenant: TenantId) ->
     Ok(Ok(one::<i64>(conn, PAST_FROM, [no])?.map(i64::cast_unsigned)))
 }
 
-/// A row of the present or of the past: the key, and the record, if there was one.
-type Remembered = (Vec<u8>, Option<Record>);
-
-fn row_of(row: &Row<'_>) -> rusqlite::Result<Remembered> {
-    let record = match row.get::<_, Option<Vec<u8>>>(2)? {
-        Some(sealed) => Some(Record { version: unsigned(row, 1)?, sealed }),
-        None => None,
-    };
-    Ok((row.get(0)?, record))
-}
-
 /// The present, with what changed since put back: two lists in the order of their keys, merged.
 pub(crate) fn records_at(conn: &Connection, memory: &Memory, range: &Range, size: u64) -> Read<Vec<(Vec<u8>, Record)>> {
     let Some(no) = number(conn, memory, range.tenant)? else { return Ok(Ok(Vec::new())) };
-    let snapshot = conn.unchecked_transaction()?;
+    let _steady = memory.tail.steady();
+    let snapshot = snapshot(conn)?;
     let from = range.after.as_deref().map(next).unwrap_or_default();
     let space = range.space.number();
-    let mut present = snapshot.prepare_cached(RECORDS_TO_END)?;
-    let mut present = present.query_map(params![no, space, from, i64::MAX], row_of)?;
-    let mut past = snapshot.prepare_cached(PAST)?;
-    let mut past = past.query_map(params![no, space, from, position(size)], row_of)?;
-    let (mut now, mut then) = (present.next().transpose()?, past.next().transpose()?);
-    let mut found = Vec::new();
-    while found.len() < range.limit {
-        let takes_past = match (&now, &then) {
-            (None, None) => break,
-            (Some((now, _)), Some((then, _))) => then <= now,
-            (_, then) => then.is_some(),
+
+    let changed = memory.tail.records(no, range.space, &from, None);
+    let mut stored = conn.prepare_cached(RECORDS_TO_END)?;
+    let stored = stored.query_map(params![no, space, from, i64::MAX], |row| {
+        Ok((row.get(0)?, Record { version: unsigned(row, 1)?, sealed: row.get(2)? }))
+    })?;
+    let present = merge(stored, changes(changed));
+
+    let mut pending = Vec::new();
+    for (key, until, was) in memory.tail.past(no, range.space, &from, size) {
+        let was = match was {
+            Was::Absent => None,
+            Was::Value(value) => Some(value.to_record()),
+            Was::InTable => stored_record(conn, no, range.space, &key)?,
         };
-        let taken = if takes_past { then.take() } else { now.take() };
-        let Some((key, record)) = taken else { break };
-        if takes_past {
-            if now.as_ref().is_some_and(|(other, _)| *other == key) {
-                now = present.next().transpose()?;
-            }
-            // The first row of a key is the earliest, and the one that counts.
-            then = past.next().transpose()?;
-            while then.as_ref().is_some_and(|(other, _)| *other == key) {
-                then = past.next().transpose()?;
-            }
-        } else {
-            now = present.next().transpose()?;
-        }
-        found.extend(record.map(|record| (key, record)));
+        pending.push(Ok(((key, until), was)));
     }
+    let mut past = conn.prepare_cached(PAST)?;
+    let past = past.query_map(params![no, space, from, position(size)], |row| {
+        let sealed: Option<Vec<u8>> = row.get(3)?;
+        let was = sealed.map(|sealed| Ok::<_, rusqlite::Error>(Record { version: unsigned(row, 2)?, sealed }));
+        Ok(((row.get(0)?, unsigned(row, 1)?), Some(was.transpose()?)))
+    })?;
+    // The first row of a key is the earliest, and the one that counts.
+    let mut last: Option<Vec<u8>> = None;
+    // What is in the table was there before.
+    let past = merge(pending.into_iter(), past).filter_map(move |row| match row {
+        Ok(((key, _), _)) if last.as_ref() == Some(&key) => None,
+        Ok(((key, _), was)) => {
+            last = Some(key.clone());
+            Some(Ok((key, was)))
+        }
+        Err(error) => Some(Err(error)),
+    });
+    let found = merge(present, past).take(range.limit).collect::<Result<_, _>>()?;
+    drop(snapshot);
     Ok(Ok(found))
 }
 
 pub(crate) fn children(conn: &Connection, memory: &Memory, range: &Range) -> Read<Vec<Child>> {
     let Some(no) = number(conn, memory, range.tenant)? else { return Ok(Ok(Vec::new())) };
+    let _steady = memory.tail.steady();
     let _snapshot = snapshot(conn)?;
     let (prefix, end) = (range.prefix.as_slice(), past(&range.prefix));
     // A key that is the prefix itself has no name below it, so even the first search starts behind one.
     let after = range.after.as_deref().map(first_segment).unwrap_or_default();
     let mut from = behind(prefix, after);
+    let changed = memory.tail.records(no, range.space, from.as_deref().unwrap_or_default(), end.as_deref());
     let mut found = Vec::new();
     while let Some(start) = from.take()
         && found.len() < range.limit
     {
-        let (space, limit) = (range.space.number(), bounded(range.limit - found.len()));
+        let changed = changed.get(changed.partition_point(|(key, _)| *key < start)..).unwrap_or_default();
+        let (space, limit) = (range.space.number(), bounded((range.limit - found.len()).saturating_add(changed.len())));
         let mut statement = conn.prepare_cached(if end.is_some() { KEYS } else { KEYS_TO_END })?;
-        let mut rows = match &end {
+        let rows = match &end {
             Some(end) => statement.query(params![no, space, start, end, limit])?,
             None => statement.query(params![no, space, start, limit])?,
         };
-        while let Some(row) = rows.next()? {
-            let key = row.get_ref(0)?.as_blob()?;
+        let rows = rows.mapped(|row| Ok((row.get(0)?, ())));
+        let changed = changed.iter().map(|(key, value)| Ok((key.clone(), value.as_ref().map(|_| ()))));
+        for key in merge(rows, changed).take(range.limit - found.len()) {
+            let (key, ()): (Vec<u8>, ()) = key?;
             let Some(rest) = key.strip_prefix(prefix) else {
                 return Ok(damaged("an index is out of order"));
             };
@@ -308,6 +360,7 @@ pub(crate) fn entries(
     if i64::try_from(from).is_err() {
         return Ok(Ok(Vec::new()));
     }
+    let _steady = memory.tail.steady();
     let pending = memory.tail.entries(no, from, limit);
     let mut found: Vec<StoredEntry> = Vec::new();
     // The run that has the first one may begin before it.
@@ -322,9 +375,7 @@ pub(crate) fn entries(
             None => return Ok(damaged("a run of ledger entries does not parse")),
         }
     }
-    // What was moved in between is there twice.
-    let next = found.last().map_or(from, |entry| entry.index.saturating_add(1));
-    found.extend(pending.into_iter().filter(|entry| entry.index >= next));
+    found.extend(pending);
     found.truncate(limit);
     // Numbered without gaps is what the ledger promises; a hole is found here rather than skipped.
     let is_whole = (from..).zip(&found).all(|(index, entry)| entry.index == index);
@@ -333,6 +384,7 @@ pub(crate) fn entries(
 
 pub(crate) fn leaves(conn: &Connection, memory: &Memory, tenant: TenantId, from: u64, to: u64) -> Read<Vec<Hash>> {
     let no = number(conn, memory, tenant)?.unwrap_or_default();
+    let _steady = memory.tail.steady();
     let pending = memory.tail.leaves(no, from, to);
     let mut found = Vec::new();
     let mut statement = conn.prepare_cached(LEAVES)?;
@@ -344,7 +396,7 @@ pub(crate) fn leaves(conn: &Connection, memory: &Memory, tenant: TenantId, from:
         };
         found.extend((first..to).zip(leaves).filter(|(index, _)| *index >= from).map(|(index, leaf)| (index, *leaf)));
     }
-    found.extend(unknown(&found, from, pending));
+    found.extend(pending);
     Ok(complete(found, from, to))
 }
 
@@ -356,17 +408,12 @@ pub(crate) fn subtrees(
     (from, to): (u64, u64),
 ) -> Read<Vec<Hash>> {
     let no = number(conn, memory, tenant)?.unwrap_or_default();
+    let _steady = memory.tail.steady();
     let pending = memory.tail.subtrees(no, level, from, to);
     let params = params![no, level, position(from), position(to)];
     let mut found: Vec<(u64, Hash)> = all(conn, SUBTREES, params, |row| Ok((unsigned(row, 0)?, row.get(1)?)))?;
-    found.extend(unknown(&found, from, pending));
+    found.extend(pending);
     Ok(complete(found, from, to))
-}
-
-/// What was pending and was not found in the tables.
-fn unknown(found: &[(u64, Hash)], from: u64, pending: Vec<(u64, Hash)>) -> impl Iterator<Item = (u64, Hash)> + use<> {
-    let next = found.last().map_or(from, |(index, _)| index.saturating_add(1));
-    pending.into_iter().filter(move |(index, _)| *index >= next)
 }
 
 /// A place in a ledger as SQLite compares it. No ledger is as long as the places that this folds together.

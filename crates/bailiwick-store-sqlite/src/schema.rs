@@ -6,14 +6,15 @@
 //! - INV-SQLITE-2: migrations only go forward and are only ever appended to; a file of a newer version is refused.
 //!
 //! # Why these shapes
-//! - `ledger_log` takes what commits append in commit order, one row for each group whatever tenants it is of, so a group
-//!   dirties few pages. From there it is moved to `ledger_run`, where a tenant's entries are side by side (see `settle`).
+//! - `log` takes what commits do in commit order, one row for each group whatever tenants it is of, so a group dirties few
+//!   pages. From there it is moved to where it is kept (see `settle`): `record`, `past`, and `ledger_run`, where a tenant's
+//!   entries are side by side.
 //! - `past` says what a record was before the commit whose first entry has the index `until`: the state at a size is the
 //!   present one with the earliest of each key's rows from that size on put back.
 //! - `due` is an index on the tenant's row, not a table: it cannot disagree with it.
 //! - `room` is always empty: a beat fills and clears it, so that readiness needs the room that a request needs.
-//! - Epoch, revision, counts and the ledger's edge are in the tenant's row as they were when its entries were last moved;
-//!   the log has how they changed since. State, wake-up and meta are in the row at once: indexes are of them.
+//! - Epoch, revision, counts and the ledger's edge are in the tenant's row as they were at the place of the log that is
+//!   `settled`; the log has how they changed since. State, wake-up and meta are in the row at once: indexes are of them.
 //!
 //! # Deliberately absent
 //! No foreign keys (every write goes through one thread that has just read the tenant's row), no triggers, no views.
@@ -123,7 +124,9 @@ UPDATE tenant SET past_from = coalesce((SELECT max(idx) + 1 FROM ledger_entry WH
     ),
     Step::Code(
         "
-CREATE TABLE ledger_log (place INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
+CREATE TABLE log (place INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
+ALTER TABLE pulse ADD COLUMN place INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE tenant ADD COLUMN settled INTEGER NOT NULL DEFAULT 0;
 CREATE TABLE ledger_run (
     tenant_no INTEGER NOT NULL,
     first INTEGER NOT NULL,

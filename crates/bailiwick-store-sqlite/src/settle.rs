@@ -1,53 +1,80 @@
-//! Moving what is in the log to where it is kept: a tenant's entries side by side, complete blocks as one run, how far the
-//! tenant has come into its row.
+//! Moving what is in the log into the tables: a tenant's entries side by side, complete blocks as few runs, records and
+//! what they were to their places, how far the tenant has come into its row.
 //!
 //! It is done in slices between groups of commits, each as large as keeps up with them, so that nobody waits long for it.
-//! A slice needs no fsync: if it is lost, the log still has what it moved, and loading the log leaves out what the tables
-//! have (see `tail`).
+//! A slice needs no fsync: if it is lost, the log still has what it moved.
 //!
 //! # Invariants
 //! - INV-SETTLE-1: a row of the log goes only once all that is in it is in the tables, in the same transaction or a later one.
-//! - INV-SETTLE-2: a tenant is moved as a whole: entries, subtrees and row in one transaction.
+//! - INV-SETTLE-2: a tenant is moved as a whole, in one transaction, with the place of the log up to which it was: what
+//!   loads the log leaves that out.
+//! - INV-SETTLE-3: no place of the log is ever used again.
 
+use std::time::{Duration, Instant};
+
+use bailiwick_store::Space;
+use bytes::Bytes;
 use rusqlite::{Connection, params};
 
+use crate::log::Value;
 use crate::run::{self, BLOCK, Run, block_of};
-use crate::tail::{Pending, Tail};
+use crate::tail::{Pending, Tail, Was};
 
-const PROGRESS: &str = "UPDATE tenant SET epoch = ?2, revision = ?3, counts = ?4, ledger = ?5 WHERE no = ?1";
+const PROGRESS: &str =
+    "UPDATE tenant SET epoch = ?2, revision = ?3, counts = ?4, ledger = ?5, settled = ?6 WHERE no = ?1";
 const RUNS: &str =
     "SELECT first, leaves, sealed FROM ledger_run WHERE tenant_no = ?1 AND first >= ?2 AND first < ?3 ORDER BY first";
 const FORGET: &str = "DELETE FROM ledger_run WHERE tenant_no = ?1 AND first >= ?2 AND first < ?3";
 // REPLACE: were there anything in its place, it would be damage, and must not keep the log from being cut.
-const PUT: &str = "INSERT OR REPLACE INTO ledger_run (tenant_no, first, leaves, sealed) VALUES (?1, ?2, ?3, ?4)";
+const RUN: &str = "INSERT OR REPLACE INTO ledger_run (tenant_no, first, leaves, sealed) VALUES (?1, ?2, ?3, ?4)";
 const SUBTREE: &str = "INSERT OR REPLACE INTO ledger_subtree (tenant_no, level, n, hash) VALUES (?1, ?2, ?3, ?4)";
-const CUT: &str = "DELETE FROM ledger_log WHERE place <= ?1";
-const SIZE: &str = "SELECT max(place), total(length(body)) FROM ledger_log";
+const PUT: &str = "INSERT INTO record (tenant_no, space, key, version, sealed) VALUES (?1, ?2, ?3, ?4, ?5) \
+    ON CONFLICT DO UPDATE SET version = excluded.version, sealed = excluded.sealed";
+const REMOVE: &str = "DELETE FROM record WHERE tenant_no = ?1 AND space = ?2 AND key = ?3";
+// Of several changes at one size, what was before the first is what was at that size.
+const KEEP: &str = "INSERT OR IGNORE INTO past (tenant_no, space, key, until, version, sealed) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+const KEEP_PRESENT: &str = "INSERT OR IGNORE INTO past (tenant_no, space, key, until, version, sealed) \
+    SELECT ?1, ?2, ?3, ?4, version, sealed FROM record WHERE tenant_no = ?1 AND space = ?2 AND key = ?3";
+const CUT: &str = "DELETE FROM log WHERE place <= ?1";
+const USED: &str = "UPDATE pulse SET place = ?1";
+const SIZE: &str = "SELECT max(pulse.place, coalesce((SELECT max(place) FROM log), 0)), \
+    (SELECT total(length(body)) FROM log) FROM pulse";
 
 /// A complete block of more runs than this becomes one: to write its entries again is worth it only where there are many
 /// small ones.
 const RUNS_MAX: usize = 4;
-/// How many entries a slice moves at least, if there are as many.
+/// How much a slice moves at least, if there is as much.
 const SLICE_MIN: usize = 256;
+
+/// How long it is before what could not be moved is tried again.
+const REST: Duration = Duration::from_secs(10);
 
 /// The log's length, and how far moving it has come.
 #[derive(Debug, Default)]
 pub(crate) struct Settling {
     /// Bytes in the log.
     bytes: usize,
-    /// The last row of the log.
+    /// The last place of the log that was used.
     place: i64,
     /// What is being moved, if anything is.
     round: Option<Round>,
+    /// When to try again, if something could not be moved.
+    rests_until: Option<Instant>,
 }
 
 /// Everything that was pending when the log had become too long.
 #[derive(Debug)]
 struct Round {
+    /// In the order of the tables, from the end.
     tenants: Vec<i64>,
-    /// The last row of the log then, and the bytes up to there.
+    /// The last place of the log then, and the bytes up to there.
     place: i64,
     bytes: usize,
+    /// How much a slice moves at least.
+    least: usize,
+    /// Whether some tenant could not be moved. Then the log is not cut.
+    is_partial: bool,
 }
 
 /// What a slice has moved.
@@ -61,51 +88,57 @@ impl Settling {
     /// That of a log that was found.
     pub(crate) fn load(conn: &Connection) -> rusqlite::Result<Self> {
         conn.query_row(SIZE, [], |row| {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "SQLite's sum of lengths")]
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a sum of lengths")]
             let bytes = row.get::<_, f64>(1)? as usize;
-            Ok(Self { bytes, place: row.get::<_, Option<i64>>(0)?.unwrap_or_default(), round: None })
+            Ok(Self { bytes, place: row.get(0)?, ..Self::default() })
         })
     }
 
+    /// The place of the next row of the log.
+    pub(crate) fn next(&self) -> i64 {
+        self.place.saturating_add(1)
+    }
+
     /// A row was added to the log.
-    pub(crate) fn grown(&mut self, place: i64, bytes: usize) {
-        self.place = place;
+    pub(crate) fn grown(&mut self, bytes: usize) {
+        self.place = self.next();
         self.bytes = self.bytes.saturating_add(bytes);
     }
 
-    /// Whether anything is not in the tables.
-    pub(crate) fn holds(&self, tail: &Tail) -> bool {
-        self.bytes > 0 || !tail.pending().is_empty()
+    /// Bytes in the log.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
-    /// Whether there is something to move, with the log allowed to have so many bytes.
-    pub(crate) fn is_due(&self, bytes_max: usize) -> bool {
-        self.round.is_some() || self.bytes > bytes_max
+    /// Whether anything is being moved.
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.round.is_some()
     }
 
-    /// Moves a slice of about `entries`. The caller commits, and says so.
-    pub(crate) fn slice(&mut self, conn: &Connection, tail: &Tail, entries: usize) -> rusqlite::Result<Slice> {
+    /// Moves a slice of about `weight`. The caller commits, and says so.
+    pub(crate) fn slice(&mut self, conn: &Connection, tail: &Tail, weight: usize) -> rusqlite::Result<Slice> {
         let pending = tail.pending();
+        let (place, bytes) = (self.place, self.bytes);
         let round = self.round.get_or_insert_with(|| {
             let mut tenants: Vec<i64> = pending.keys().copied().collect();
-            // In the order of the tables, and taken from the end.
             tenants.sort_unstable_by(|a, b| b.cmp(a));
-            Round { tenants, place: self.place, bytes: self.bytes }
+            Round { tenants, place, bytes, least: SLICE_MIN, is_partial: false }
         });
-        let (mut moved, mut tenants) = (0, Vec::new());
+        let (mut moved, mut tenants) = (0_usize, Vec::new());
+        let enough = if round.least == 0 { 1 } else { weight.max(round.least) };
         for no in round.tenants.iter().rev() {
-            if moved >= entries.max(SLICE_MIN) {
+            if moved >= enough {
                 break;
             }
-            // It may have been moved since, by itself.
             if let Some(pending) = pending.get(no) {
-                moved += pending.entries.len() + 1;
-                tenant(conn, *no, pending)?;
+                moved = moved.saturating_add(pending.weight());
+                tenant(conn, *no, pending, place)?;
             }
             tenants.push(*no);
         }
         let is_last = tenants.len() == round.tenants.len();
-        if is_last {
+        if is_last && !round.is_partial {
+            conn.prepare_cached(USED)?.execute([place])?;
             conn.prepare_cached(CUT)?.execute([round.place])?;
         }
         Ok(Slice { tenants, is_last })
@@ -117,17 +150,72 @@ impl Settling {
         if let Some(round) = &mut self.round {
             round.tenants.truncate(round.tenants.len().saturating_sub(slice.tenants.len()));
             if slice.is_last {
-                self.bytes = self.bytes.saturating_sub(round.bytes);
+                if !round.is_partial {
+                    self.bytes = self.bytes.saturating_sub(round.bytes);
+                }
                 self.round = None;
             }
         }
     }
+
+    /// A slice could not be carried out: from here on one tenant at a time, and without the one for which it was that.
+    pub(crate) fn stumbled(&mut self) {
+        let Some(round) = &mut self.round else { return };
+        if round.least == 0 {
+            round.tenants.pop();
+            round.is_partial = true;
+            self.rests_until = Instant::now().checked_add(REST);
+        }
+        round.least = 0;
+        if round.tenants.is_empty() {
+            self.round = None;
+        }
+    }
+
+    /// Whether it is time to try again what could not be moved.
+    pub(crate) fn is_rested(&self) -> bool {
+        self.rests_until.is_none_or(|until| Instant::now() >= until)
+    }
 }
 
-/// Moves what is pending of a tenant.
-pub(crate) fn tenant(conn: &Connection, no: i64, pending: &Pending) -> rusqlite::Result<()> {
-    let mut first = pending.first;
-    let mut entries = pending.entries.as_slice();
+/// Moves what is pending of a tenant, which is all that the log has of it up to a place.
+fn tenant(conn: &Connection, no: i64, pending: &Pending, place: i64) -> rusqlite::Result<()> {
+    entries(conn, no, pending.first, &pending.entries)?;
+    for (level, n, hash) in &pending.subtrees {
+        conn.prepare_cached(SUBTREE)?.execute(params![no, level, n.cast_signed(), hash])?;
+    }
+    // What records were goes first: some of it is still in their places.
+    for ((space, key, until), was) in &pending.past {
+        keep(conn, no, *space, key, *until, was)?;
+    }
+    for ((space, key), value) in &pending.records {
+        let (space, key) = (space.number(), &**key);
+        match value {
+            Some(Value { version, sealed }) => {
+                conn.prepare_cached(PUT)?.execute(params![no, space, key, version.cast_signed(), &**sealed])?
+            }
+            None => conn.prepare_cached(REMOVE)?.execute(params![no, space, key])?,
+        };
+    }
+    let progress = &pending.progress;
+    let (epoch, revision) = (progress.epoch.cast_signed(), progress.revision.cast_signed());
+    let (counts, ledger) = (progress.counts.to_bytes(), progress.ledger.to_bytes());
+    conn.prepare_cached(PROGRESS)?.execute(params![no, epoch, revision, counts, ledger, place])?;
+    Ok(())
+}
+
+fn keep(conn: &Connection, no: i64, space: Space, key: &Bytes, until: u64, was: &Was) -> rusqlite::Result<()> {
+    let (space, key, until) = (space.number(), &**key, until.cast_signed());
+    let nothing = (None::<i64>, None::<&[u8]>);
+    let (version, sealed) = match was {
+        Was::InTable => return conn.prepare_cached(KEEP_PRESENT)?.execute(params![no, space, key, until]).map(drop),
+        Was::Absent => nothing,
+        Was::Value(value) => (Some(value.version.cast_signed()), Some(&*value.sealed)),
+    };
+    conn.prepare_cached(KEEP)?.execute(params![no, space, key, until, version, sealed]).map(drop)
+}
+
+fn entries(conn: &Connection, no: i64, mut first: u64, mut entries: &[crate::log::Logged]) -> rusqlite::Result<()> {
     while !entries.is_empty() {
         let room = usize::try_from(BLOCK - first % BLOCK).unwrap_or(usize::MAX);
         let (block, rest) = entries.split_at(room.min(entries.len()));
@@ -137,17 +225,10 @@ pub(crate) fn tenant(conn: &Connection, no: i64, pending: &Pending) -> rusqlite:
         for entry in block {
             run.push(&entry.leaf, &entry.sealed);
         }
-        conn.prepare_cached(PUT)?.execute(params![no, from.cast_signed(), run.leaves, run.sealed()])?;
+        conn.prepare_cached(RUN)?.execute(params![no, from.cast_signed(), run.leaves, run.sealed()])?;
         first += u64::try_from(block.len()).unwrap_or_default();
         entries = rest;
     }
-    for (level, n, hash) in &pending.subtrees {
-        conn.prepare_cached(SUBTREE)?.execute(params![no, level, n.cast_signed(), hash])?;
-    }
-    let progress = &pending.progress;
-    let (epoch, revision) = (progress.epoch.cast_signed(), progress.revision.cast_signed());
-    let (counts, ledger) = (progress.counts.to_bytes(), progress.ledger.to_bytes());
-    conn.prepare_cached(PROGRESS)?.execute(params![no, epoch, revision, counts, ledger])?;
     Ok(())
 }
 

@@ -1,30 +1,30 @@
-//! The ends of ledgers that are in the log and not yet where they are kept, in memory.
+//! What is in the log and not yet in the tables, in memory.
 //!
 //! # Invariants
-//! - INV-TAIL-1: what is here is committed; and what is committed is here before anybody is answered, or in the tables.
-//! - INV-TAIL-2: who reads looks here first and into the tables after. So it finds what is moved in between twice, never
-//!   not at all; and what it knows of a tenant's row is never older than what it found here.
+//! - INV-TAIL-1: what is here is committed, and what is committed is here before anybody is answered.
+//! - INV-TAIL-2: the tables change only while [`Tail::exclude`] is held, together with what is here. Who reads both does so
+//!   under [`Tail::steady`], looks here first, and sees one state.
 //! - INV-TAIL-3: only the writer's thread changes it. Its size is bounded by how much the writer lets the log grow.
 
-use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::btree_map::Entry as At;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bailiwick_ledger::{CompactRange, Hash};
-use bailiwick_store::{Counts, Head as Row, Header, StoredEntry, Subtree};
+use bailiwick_store::{Counts, Head as Row, Header, Record, Space, StoredEntry, Subtree};
 use bytes::Bytes;
-use parking_lot::{RwLock, RwLockReadGuard};
-use rusqlite::{Connection, OptionalExtension, params};
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use rusqlite::{Connection, OptionalExtension};
 
 use crate::error::OpenError;
-use crate::log::{self, Logged, Record};
-use crate::read::unsigned;
+use crate::log::{self, Logged, Value};
 
-const LOG: &str = "SELECT body FROM ledger_log ORDER BY place";
-const ROW: &str = "SELECT epoch, revision, counts, ledger FROM tenant WHERE no = ?1";
+const LOG: &str = "SELECT place, body FROM log ORDER BY place";
+const ROW: &str = "SELECT settled, ledger FROM tenant WHERE no = ?1";
 
-/// What of a tenant's row every commit may move.
+/// What of a tenant's row almost every commit moves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Progress {
     pub(crate) epoch: u64,
@@ -42,12 +42,35 @@ pub(crate) struct Pending {
     pub(crate) entries: Vec<Logged>,
     /// Subtrees that these entries have completed.
     pub(crate) subtrees: Vec<Subtree>,
+    /// Records as they are now; `None`: there is none any more.
+    pub(crate) records: BTreeMap<(Space, Bytes), Option<Value>>,
+    /// What records were until the ledger had a size.
+    pub(crate) past: BTreeMap<(Space, Bytes, u64), Was>,
 }
 
-/// All tenants' pending ends, by the tenants' numbers.
+/// What a record was before a change.
+#[derive(Debug, Clone)]
+pub(crate) enum Was {
+    /// Not there.
+    Absent,
+    /// As the table has it.
+    InTable,
+    /// This.
+    Value(Value),
+}
+
+/// All tenants' pending changes, by the tenants' numbers.
 #[derive(Debug, Default)]
 pub(crate) struct Tail {
+    /// Held to read by who reads tables and tail together, to write by who moves between them.
+    steady: RwLock<()>,
     tenants: RwLock<HashMap<i64, Pending>>,
+}
+
+impl Value {
+    pub(crate) fn to_record(&self) -> Record {
+        Record { version: self.version, sealed: self.sealed.to_vec() }
+    }
 }
 
 impl Progress {
@@ -56,26 +79,47 @@ impl Progress {
         Self { epoch, revision, counts: counts.clone(), ledger: ledger.clone() }
     }
 
-    /// Brings what was then read from the tenant's row up to date. All numbers only grow, and the counts go with the
-    /// revision; of two with one revision the row's are right, as an erasure changes them there, and no revision.
+    /// Brings what was read from the tenant's row up to date.
     pub(crate) fn advance(&self, row: &mut Row) {
-        row.epoch = row.epoch.max(self.epoch);
-        if self.revision > row.revision {
-            (row.revision, row.counts) = (self.revision, self.counts.clone());
-        }
-        if self.ledger.size() > row.ledger.size() {
-            row.ledger = self.ledger.clone();
-        }
+        (row.epoch, row.revision) = (self.epoch, self.revision);
+        row.counts.clone_from(&self.counts);
+        row.ledger.clone_from(&self.ledger);
     }
 
     /// As [`Progress::advance`], of a row as the port shows it.
     pub(crate) fn advance_header(&self, header: &mut Header) {
-        header.epoch = header.epoch.max(self.epoch);
-        if self.revision > header.revision {
-            (header.revision, header.counts) = (self.revision, self.counts.clone());
-        }
-        if self.ledger.size() > header.ledger.size() {
-            header.ledger = self.ledger.clone();
+        (header.epoch, header.revision) = (self.epoch, self.revision);
+        header.counts.clone_from(&self.counts);
+        header.ledger.clone_from(&self.ledger);
+    }
+}
+
+impl Pending {
+    fn new(progress: Progress, first: u64) -> Self {
+        let (entries, subtrees) = (Vec::new(), Vec::new());
+        let (records, past) = (BTreeMap::new(), BTreeMap::new());
+        Self { progress: Arc::new(progress), first, entries, subtrees, records, past }
+    }
+
+    /// How much there is to move, about, in entries.
+    pub(crate) fn weight(&self) -> usize {
+        1 + self.entries.len() + self.records.len() + self.past.len()
+    }
+
+    fn change(&mut self, changes: Vec<log::Change>, until: u64) {
+        for log::Change { space, key, replaces, value } in changes {
+            let before = self.records.insert((space, key.clone()), value);
+            if !space.keeps_past() {
+                continue;
+            }
+            // Of several changes at one size, what was before the first is what was at that size.
+            if let At::Vacant(entry) = self.past.entry((space, key, until)) {
+                entry.insert(match before {
+                    _ if !replaces => Was::Absent,
+                    None => Was::InTable,
+                    Some(value) => value.map_or(Was::Absent, Was::Value),
+                });
+            }
         }
     }
 }
@@ -84,15 +128,25 @@ impl Tail {
     /// What the log of a database holds that its tables do not.
     pub(crate) fn load(&self, conn: &Connection) -> Result<(), OpenError> {
         let damaged = || OpenError::Engine("the log of commits is damaged".to_owned());
-        let mut tenants = HashMap::new();
+        // The tenants with the last place of the log that their rows in the tables have.
+        let mut tenants: HashMap<i64, (i64, Pending)> = HashMap::new();
         let mut statement = conn.prepare(LOG)?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            for record in log::records(Bytes::from(row.get::<_, Vec<u8>>(0)?)) {
-                replay(conn, &mut tenants, record.ok_or_else(damaged)?)?.ok_or_else(damaged)?;
+            let place: i64 = row.get(0)?;
+            for record in log::records(Bytes::from(row.get::<_, Vec<u8>>(1)?)) {
+                let record = record.ok_or_else(damaged)?;
+                let (settled, pending) = match tenants.entry(record.no) {
+                    Entry::Occupied(entry) => entry.into_mut(),
+                    Entry::Vacant(entry) => entry.insert(row_of(conn, record.no)?.ok_or_else(damaged)?),
+                };
+                if place > *settled {
+                    replay(pending, record).ok_or_else(damaged)?;
+                }
             }
         }
-        *self.tenants.write() = tenants;
+        let pending = tenants.into_iter().filter(|(_, (_, pending))| pending.progress.epoch > 0);
+        *self.tenants.write() = pending.map(|(no, (_, pending))| (no, pending)).collect();
         Ok(())
     }
 
@@ -105,12 +159,12 @@ impl Tail {
     ) {
         let mut tenants = self.tenants.write();
         // The records are those that were just written: none of them is damaged.
-        for Record { no, first, entries, epoch, revision, counts } in log::records(row).flatten() {
+        for log::Record { no, first, entries, changes, epoch, revision, counts } in log::records(row).flatten() {
             let pending = tenants.entry(no).or_insert_with(|| {
-                let progress = Progress { epoch, revision, counts, ledger: CompactRange::new() };
-                Pending { progress: Arc::new(progress), first, entries: Vec::new(), subtrees: Vec::new() }
+                Pending::new(Progress { epoch, revision, counts, ledger: CompactRange::new() }, first)
             });
             pending.entries.extend(entries);
+            pending.change(changes, first);
         }
         for (no, row) in stands {
             if let Some(pending) = tenants.get_mut(&no) {
@@ -122,6 +176,16 @@ impl Tail {
                 pending.subtrees.push(subtree);
             }
         }
+    }
+
+    /// Keeps everything where it is for as long as the guard lives. Not to be asked for by who has one.
+    pub(crate) fn steady(&self) -> RwLockReadGuard<'_, ()> {
+        self.steady.read()
+    }
+
+    /// Waits until nobody reads, at most so long.
+    pub(crate) fn exclude(&self, patience: Duration) -> Option<RwLockWriteGuard<'_, ()>> {
+        self.steady.try_write_for(patience)
     }
 
     /// What is pending, for whoever moves it.
@@ -137,6 +201,15 @@ impl Tail {
         }
     }
 
+    /// Takes a tenant's records and sealed entries out, as they were taken out of the log. Returns which records.
+    pub(crate) fn strip(&self, no: i64) -> Vec<(Space, Bytes)> {
+        let mut tenants = self.tenants.write();
+        let Some(pending) = tenants.get_mut(&no) else { return Vec::new() };
+        pending.entries.iter_mut().for_each(|entry| entry.sealed.clear());
+        pending.past.clear();
+        std::mem::take(&mut pending.records).into_keys().collect()
+    }
+
     /// What to bring a tenant's row up to date with, once it is read.
     pub(crate) fn progress(&self, no: i64) -> Option<Arc<Progress>> {
         self.tenants.read().get(&no).map(|pending| Arc::clone(&pending.progress))
@@ -145,6 +218,37 @@ impl Tail {
     /// The progress of all tenants that have any.
     pub(crate) fn all(&self) -> HashMap<i64, Arc<Progress>> {
         self.tenants.read().iter().map(|(no, pending)| (*no, Arc::clone(&pending.progress))).collect()
+    }
+
+    /// A record, if it has changed.
+    pub(crate) fn record(&self, no: i64, space: Space, key: &[u8]) -> Option<Option<Value>> {
+        let tenants = self.tenants.read();
+        let records = &tenants.get(&no)?.records;
+        if records.is_empty() { None } else { records.get(&(space, Bytes::copy_from_slice(key))).cloned() }
+    }
+
+    /// Records that have changed, from a key (inclusive) to another (exclusive, if there is one).
+    pub(crate) fn records(
+        &self,
+        no: i64,
+        space: Space,
+        from: &[u8],
+        end: Option<&[u8]>,
+    ) -> Vec<(Vec<u8>, Option<Value>)> {
+        let tenants = self.tenants.read();
+        let Some(pending) = tenants.get(&no) else { return Vec::new() };
+        let changed = pending.records.range((space, Bytes::copy_from_slice(from))..);
+        let wanted = changed.take_while(|((of, key), _)| *of == space && end.is_none_or(|end| &**key < end));
+        wanted.map(|((_, key), value)| (key.to_vec(), value.clone())).collect()
+    }
+
+    /// What records have been since the ledger had a size, from a key (inclusive) on, with the size that each was until.
+    pub(crate) fn past(&self, no: i64, space: Space, from: &[u8], size: u64) -> Vec<(Vec<u8>, u64, Was)> {
+        let tenants = self.tenants.read();
+        let Some(pending) = tenants.get(&no) else { return Vec::new() };
+        let known = pending.past.range((space, Bytes::copy_from_slice(from), 0)..);
+        let wanted = known.take_while(|((of, ..), _)| *of == space).filter(|((_, _, until), _)| *until >= size);
+        wanted.map(|((_, key, until), was)| (key.to_vec(), *until, was.clone())).collect()
     }
 
     /// Pending entries of a tenant from an index on, at most `limit`.
@@ -174,39 +278,31 @@ impl Tail {
 }
 
 /// Applies a record to what is known so far. `None`: it does not follow.
-fn replay(conn: &Connection, tenants: &mut HashMap<i64, Pending>, record: Record) -> rusqlite::Result<Option<()>> {
-    if let Entry::Vacant(entry) = tenants.entry(record.no) {
-        let Some(progress) = row_of(conn, record.no)? else { return Ok(None) };
-        let first = progress.ledger.size();
-        entry.insert(Pending { progress: Arc::new(progress), first, entries: Vec::new(), subtrees: Vec::new() });
-    }
-    let Some(pending) = tenants.get_mut(&record.no) else { return Ok(None) };
+fn replay(pending: &mut Pending, record: log::Record) -> Option<()> {
     let progress = Arc::make_mut(&mut pending.progress);
-    progress.epoch = progress.epoch.max(record.epoch);
-    if record.revision > progress.revision {
-        (progress.revision, progress.counts) = (record.revision, record.counts);
+    (progress.epoch, progress.revision, progress.counts) = (record.epoch, record.revision, record.counts);
+    if record.first != progress.ledger.size() {
+        return None;
     }
-    for (index, entry) in (record.first..).zip(record.entries) {
-        match index.cmp(&progress.ledger.size()) {
-            // It was moved before the log could be cut.
-            Ordering::Less => {}
-            Ordering::Equal => {
-                progress.ledger.append(entry.leaf, |level, n, hash| pending.subtrees.push((level, n, hash)));
-                pending.entries.push(entry);
-            }
-            Ordering::Greater => return Ok(None),
-        }
+    for entry in record.entries {
+        progress.ledger.append(entry.leaf, |level, n, hash| pending.subtrees.push((level, n, hash)));
+        pending.entries.push(entry);
     }
-    Ok(Some(()))
+    pending.change(record.changes, record.first);
+    Some(())
 }
 
-fn row_of(conn: &Connection, no: i64) -> rusqlite::Result<Option<Progress>> {
+/// Up to which place of the log a tenant is in the tables, and nothing pending beyond that yet.
+fn row_of(conn: &Connection, no: i64) -> rusqlite::Result<Option<(i64, Pending)>> {
     let mut statement = conn.prepare_cached(ROW)?;
-    let found = statement.query_row(params![no], |row| {
-        let counts = Counts::from_bytes(row.get_ref(2)?.as_blob()?);
-        let ledger = CompactRange::from_bytes(row.get_ref(3)?.as_blob()?);
-        let (Some(counts), Some(ledger)) = (counts, ledger) else { return Ok(None) };
-        Ok(Some(Progress { epoch: unsigned(row, 0)?, revision: unsigned(row, 1)?, counts, ledger }))
+    let found = statement.query_row([no], |row| {
+        let ledger = CompactRange::from_bytes(row.get_ref(1)?.as_blob()?);
+        let settled: i64 = row.get(0)?;
+        Ok(ledger.map(|ledger| {
+            let first = ledger.size();
+            // No epoch is 0: nothing is known yet that is not in the row.
+            (settled, Pending::new(Progress { epoch: 0, revision: 0, counts: Counts::default(), ledger }, first))
+        }))
     });
     Ok(found.optional()?.flatten())
 }

@@ -41,6 +41,10 @@ const GROUP_BYTES_MAX: usize = 8 << 20;
 const CHECKPOINT_OVERDUE: i64 = 4;
 /// How long that moment is.
 const CHECKPOINT_WAIT: Duration = Duration::from_millis(50);
+/// How long moving something out of the log waits for those who read.
+const SETTLE_WAIT: Duration = Duration::from_millis(1);
+/// At so many times [`Options::log_bytes`] it waits for as long as it takes.
+const LOG_OVERDUE: usize = 4;
 
 const BEAT: &str = "UPDATE pulse SET beat = beat + 1 WHERE one = 1 RETURNING beat";
 /// A beat that only changed a number would find room on a disk that has none for any request. This takes more pages than
@@ -51,6 +55,10 @@ const ROOM: [&str; 2] = ["INSERT INTO room (bytes) VALUES (zeroblob(32768))", "D
 #[derive(Debug)]
 pub(crate) enum Request {
     Commit(Commit),
+    /// The first step of an erasure: out of the log.
+    Strip {
+        tenant: TenantId,
+    },
     /// One step of an erasure, from this ledger index on.
     Erase {
         tenant: TenantId,
@@ -74,7 +82,7 @@ impl Request {
                     part.writes.iter().filter_map(|write| write.value.as_ref()).map(|(_, sealed)| sealed.len());
                 writes.chain(part.entries.iter().map(|entry| entry.sealed.len())).fold(sum, usize::saturating_add)
             }),
-            Self::Erase { .. } | Self::Forget { .. } => GROUP_BYTES_MAX / 8,
+            Self::Strip { .. } | Self::Erase { .. } | Self::Forget { .. } => GROUP_BYTES_MAX / 8,
             Self::Beat => 0,
         }
     }
@@ -151,10 +159,9 @@ impl Writer {
         self.pool.close();
     }
 
-    /// An erasure finds in the tables what it is to erase.
+    /// What is to be forgotten has to be in the tables.
     fn prepare(&mut self, group: &[Job]) {
-        let erases = |job: &Job| matches!(job.request, Request::Erase { .. });
-        if group.iter().any(erases) && self.settling.holds(&self.pool.memory.tail) {
+        if group.iter().any(|job| matches!(job.request, Request::Forget { .. })) {
             self.settle_all();
         }
     }
@@ -196,13 +203,13 @@ impl Writer {
             return Err(Fault::Engine("the database cannot be opened".to_owned()));
         }
         let Some(conn) = &self.conn else { return Err(Fault::Engine("the database is closed".to_owned())) };
-        let heads = &mut self.heads;
+        let (heads, place) = (&mut self.heads, self.settling.next());
         // A panic in here is our bug. It must not take all tenants' writer away.
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             execute(conn, "BEGIN IMMEDIATE").map_err(|error| Fault::Engine(error.to_string()))?;
             let answers = group.iter().map(|job| perform(conn, heads, &job.request)).collect::<Result<Vec<_>, _>>();
             let answers = answers.map_err(Fault::of_statement)?;
-            let logged = heads.flush(conn).map_err(Fault::of_statement)?;
+            let logged = heads.flush(conn, place).map_err(Fault::of_statement)?;
             #[cfg(test)]
             self.sabotage.before_commit()?;
             execute(conn, "COMMIT").map_err(Fault::of_commit)?;
@@ -213,8 +220,8 @@ impl Writer {
         match outcome.unwrap_or_else(|_| Err(Fault::Engine("the writer panicked".to_owned()))) {
             Ok((answers, logged)) => {
                 self.heads.keep();
-                if let Some((place, bytes)) = logged {
-                    self.settling.grown(place, bytes);
+                if let Some(bytes) = logged {
+                    self.settling.grown(bytes);
                 }
                 // Copies of what was erased must not stay behind in the WAL either. (If some other program reads it just
                 // now they do, until the WAL starts anew.)
@@ -239,9 +246,16 @@ impl Writer {
 
     /// Keeps the log and the WAL short. Runs after the answers, so that nobody waits for it but the next group.
     fn tidy(&mut self, commits: usize) {
-        if self.settling.is_due(self.options.log_bytes) {
-            // Twice as fast as it grows.
-            self.settle(commits.saturating_mul(2));
+        let bytes = self.settling.bytes();
+        if self.settling.is_under_way() || (bytes > self.options.log_bytes && self.settling.is_rested()) {
+            // Readers are waited for only if the log has become far too long.
+            let is_overdue = bytes > self.options.log_bytes.saturating_mul(LOG_OVERDUE);
+            // Faster than it grows, and the faster the longer it is.
+            let times = bytes.checked_div(self.options.log_bytes).unwrap_or(usize::MAX).saturating_add(1);
+            self.settle(
+                commits.saturating_mul(4).saturating_mul(times),
+                if is_overdue { connect::BUSY_TIMEOUT } else { SETTLE_WAIT },
+            );
         }
         let Some(conn) = &self.conn else { return };
         let enough = i64::from(self.options.checkpoint_pages.max(1));
@@ -259,42 +273,47 @@ impl Writer {
 
     /// Moves everything out of the log.
     fn settle_all(&mut self) {
-        while self.settling.is_due(0) && self.settle(usize::MAX) {}
+        while self.settling.is_under_way() || self.settling.bytes() > 0 {
+            if !self.settle(usize::MAX, connect::BUSY_TIMEOUT) {
+                return;
+            }
+        }
     }
 
     /// Moves a slice out of the log. Returns whether that went well.
-    fn settle(&mut self, entries: usize) -> bool {
+    fn settle(&mut self, weight: usize, patience: Duration) -> bool {
         let Some(conn) = &self.conn else { return false };
         let (settling, tail) = (&mut self.settling, &self.pool.memory.tail);
         // A panic in here is our bug. It must not take all tenants' writer away.
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             // Without an fsync: what is lost is in the log.
             conn.execute_batch("PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE").map_err(Fault::of_statement)?;
-            let slice = settling.slice(conn, tail, entries).map_err(Fault::of_statement)?;
+            let slice = settling.slice(conn, tail, weight).map_err(Fault::of_statement)?;
             #[cfg(test)]
             self.sabotage.before_settling()?;
+            let Some(_alone) = tail.exclude(patience) else {
+                // Those who read will be done when the next slice is moved.
+                execute(conn, "ROLLBACK").map_err(Fault::of_commit)?;
+                return Ok(false);
+            };
             execute(conn, "COMMIT").map_err(Fault::of_commit)?;
-            Ok(slice)
+            settling.done(tail, &slice);
+            Ok(true)
         }));
         let outcome = outcome.unwrap_or_else(|_| Err(Fault::Engine("the writer panicked".to_owned())));
-        let is_well = match outcome {
-            Ok(slice) => {
-                settling.done(tail, &slice);
-                Ok(true)
-            }
+        let outcome = match outcome {
+            Ok(is_done) => Ok(is_done),
             Err(Fault::Data(error)) => {
-                // There is no room yet. What is in the log stays there, and commits fail once that cannot grow either.
-                tracing::warn!(%error, "the log of commits cannot be moved into the tables");
+                // There is no room, or something in a table is damaged. What is in the log stays there.
+                tracing::warn!(%error, "some of the log of commits cannot be moved into the tables");
+                settling.stumbled();
                 let is_over = conn.is_autocommit() || execute(conn, "ROLLBACK").is_ok();
                 if is_over { Ok(false) } else { Err("a transaction cannot be rolled back".to_owned()) }
             }
             Err(Fault::Engine(why)) => Err(why),
         };
-        let is_well = is_well.and_then(|is_well| match conn.execute_batch(connect::DURABLE) {
-            Ok(()) => Ok(is_well),
-            Err(error) => Err(error.to_string()),
-        });
-        is_well.unwrap_or_else(|why| {
+        let durable = || conn.execute_batch(connect::DURABLE).map_err(|error| error.to_string());
+        outcome.and_then(|is_done| durable().map(|()| is_done)).unwrap_or_else(|why| {
             tracing::error!(why, "the database failed, recovering it");
             self.recover();
             false
@@ -362,6 +381,7 @@ impl Writer {
 fn perform(conn: &Connection, heads: &mut Heads, request: &Request) -> rusqlite::Result<Result<Answer, CommitError>> {
     let done = match request {
         Request::Commit(commit) => apply::commit(conn, heads, commit).map(Answer::Committed),
+        Request::Strip { tenant } => erase::strip(conn, heads, *tenant).map(|()| Answer::Erased { next: Some(0) }),
         Request::Erase { tenant, from } => erase::step(conn, heads, *tenant, *from).map(|next| Answer::Erased { next }),
         Request::Forget { tenant, size } => {
             erase::forget(conn, heads, *tenant, *size).map(|is_more| Answer::Forgotten { is_more })
