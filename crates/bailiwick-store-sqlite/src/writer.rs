@@ -25,6 +25,7 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::checkpoint::{Checkpointer, Wal, wal};
 use crate::error::{Fail, Fault, OpenError};
 use crate::heads::Heads;
 use crate::pool::Pool;
@@ -35,6 +36,8 @@ use crate::{Options, apply, connect, erase};
 const GROUP_MAX: usize = 1_024;
 /// About the most bytes of one transaction, so that a group of large values does not hold up small ones for long.
 const GROUP_BYTES_MAX: usize = 8 << 20;
+/// So many pages of the WAL the writer moves itself.
+const CHECKPOINT_PAGES_MAX: i64 = 128;
 /// At so many times [`Options::checkpoint_pages`] readers have to wait for a moment, so that the WAL can start anew: a
 /// long read has held it up. If the moment was too short (a backup may read for minutes) the WAL has to double before
 /// the next attempt, so that whoever reads for long does not stop those who write.
@@ -115,6 +118,7 @@ pub(crate) struct Writer {
     /// Pages in the WAL from which on readers have to wait for it.
     overdue: i64,
     settling: Settling,
+    checkpointer: Checkpointer,
     #[cfg(test)]
     pub(crate) sabotage: Arc<crate::sabotage::Sabotage>,
 }
@@ -123,8 +127,12 @@ impl Writer {
     /// A writer on an open connection.
     pub(crate) fn new(path: PathBuf, options: &Options, conn: Connection, pool: Arc<Pool>) -> Result<Self, OpenError> {
         pool.memory.tail.load(&conn)?;
+        let checkpointer = Checkpointer::start(&path, options);
+        let checkpointer = checkpointer.map_err(|error| OpenError::Io { path: path.clone(), error })?;
+        checkpointer.open()?;
         Ok(Self {
             path,
+            checkpointer,
             options: options.clone(),
             settling: Settling::load(&conn)?,
             conn: Some(conn),
@@ -155,6 +163,7 @@ impl Writer {
         }
         // Whoever opens the file next need not read the log. If it cannot be, they do.
         self.settle_all();
+        self.checkpointer.close();
         // The writer closes last: only a connection that may write empties the WAL when it goes.
         self.pool.close();
     }
@@ -199,7 +208,7 @@ impl Writer {
 
     /// Runs a group as one transaction. On an error nothing of it is applied, as far as this process can tell.
     fn transact(&mut self, group: &[Job]) -> Result<Vec<Result<Answer, CommitError>>, Fault> {
-        if self.conn.is_none() && !self.recover() {
+        if (self.conn.is_none() || self.checkpointer.has_failed()) && !self.recover() {
             return Err(Fault::Engine("the database cannot be opened".to_owned()));
         }
         let Some(conn) = &self.conn else { return Err(Fault::Engine("the database is closed".to_owned())) };
@@ -260,6 +269,9 @@ impl Writer {
         let Some(conn) = &self.conn else { return };
         let enough = i64::from(self.options.checkpoint_pages.max(1));
         match wal(conn, "NOOP") {
+            Ok(Wal { pages, moved, .. }) if pages >= enough && pages - moved > CHECKPOINT_PAGES_MAX => {
+                self.checkpointer.wake();
+            }
             Ok(Wal { pages, .. }) if pages >= self.overdue => {
                 self.overdue = pages.saturating_mul(2);
                 self.checkpoint("RESTART");
@@ -323,8 +335,10 @@ impl Writer {
     /// Moves the WAL into the database. What was acknowledged is durable with or without.
     fn checkpoint(&mut self, mode: &str) {
         let Some(conn) = &self.conn else { return };
+        let still = (mode != "PASSIVE").then(|| self.checkpointer.pause());
         let done = conn.busy_timeout(CHECKPOINT_WAIT).and_then(|()| wal(conn, mode));
         let done = done.and_then(|_| conn.busy_timeout(connect::BUSY_TIMEOUT));
+        drop(still);
         if let Err(error) = done {
             match Fault::of_commit(error) {
                 // There is no room yet. The WAL keeps what it has, and commits fail once it cannot grow either.
@@ -345,6 +359,7 @@ impl Writer {
     /// finds is written to the database and synced there, and the WAL starts empty, before anything else is accepted.
     fn recover(&mut self) -> bool {
         // In this order: nothing that is read meanwhile is kept.
+        self.checkpointer.close();
         self.pool.close();
         self.heads.forget_all();
         if let Some(conn) = self.conn.take() {
@@ -372,6 +387,7 @@ impl Writer {
         }
         self.pool.memory.tail.load(&conn).map_err(|error| error.to_string())?;
         let settling = Settling::load(&conn).map_err(|error| error.to_string())?;
+        self.checkpointer.open().map_err(|error| error.to_string())?;
         self.pool.open().map_err(|error| error.to_string())?;
         Ok((conn, settling))
     }
@@ -404,15 +420,4 @@ fn beat(conn: &Connection) -> Result<Answer, Fail> {
 
 fn execute(conn: &Connection, sql: &str) -> rusqlite::Result<()> {
     conn.prepare_cached(sql)?.execute([]).map(drop)
-}
-
-/// The state of the WAL.
-struct Wal {
-    is_busy: bool,
-    pages: i64,
-}
-
-fn wal(conn: &Connection, mode: &str) -> rusqlite::Result<Wal> {
-    let mut statement = conn.prepare_cached(&format!("PRAGMA wal_checkpoint({mode})"))?;
-    statement.query_row([], |row| Ok(Wal { is_busy: row.get(0)?, pages: row.get(1)? }))
 }
