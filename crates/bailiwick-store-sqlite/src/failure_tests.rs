@@ -351,7 +351,7 @@ async fn a_ledger_is_the_same_wherever_its_entries_are() {
         let runs = Connection::open(&setup.path).unwrap();
         let count = |sql| runs.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
         assert_eq!(count("SELECT count(*) FROM log"), 0, "a store that is closed leaves no log");
-        assert!(count("SELECT count(*) FROM ledger_run WHERE first < 512") <= 2 * 4, "complete blocks have few runs");
+        assert!(count("SELECT count(*) FROM ledger_run WHERE first < 512") <= 2 * 33, "complete blocks have few runs");
         is_whole(&Setup { store: SqliteStore::open(&setup.path, Options::default()).unwrap(), ..setup }).await;
     }
 }

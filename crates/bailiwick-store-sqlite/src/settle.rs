@@ -43,7 +43,7 @@ const SIZE: &str = "SELECT max(pulse.place, coalesce((SELECT max(place) FROM log
 
 /// A complete block of more runs than this becomes one: to write its entries again is worth it only where there are many
 /// small ones.
-const RUNS_MAX: usize = 4;
+const RUNS_MAX: usize = 32;
 /// How much a slice moves at least, if there is as much.
 const SLICE_MIN: usize = 256;
 
