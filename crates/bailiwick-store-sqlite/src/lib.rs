@@ -184,6 +184,27 @@ impl Drop for SqliteStore {
     }
 }
 
+/// The order of the commits whose entries are still in the log of a database: a tenant and the index of one of its entries
+/// for each. For tests, which have no other witness of what was durable before what that needs no clock.
+///
+/// # Errors
+/// [`OpenError`]: not to be read.
+#[doc(hidden)]
+pub fn logged(path: &Path) -> Result<Vec<(TenantId, u64)>, OpenError> {
+    let conn = connect::reader(path)?;
+    let mut order = Vec::new();
+    let mut statement = conn.prepare("SELECT body FROM log ORDER BY place")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        for record in log::records(row.get::<_, Vec<u8>>(0)?.into()).flatten() {
+            let id = conn.query_row("SELECT id FROM tenant WHERE no = ?1", [record.no], |row| row.get(0))?;
+            let indexes = (record.first..).take(record.entries.len());
+            order.extend(indexes.map(|index| (TenantId::from_bytes(id), index)));
+        }
+    }
+    Ok(order)
+}
+
 /// The error of a request that reads no expectation and so cannot be refused.
 fn unexpected(error: CommitError) -> StoreError {
     match error {

@@ -38,8 +38,8 @@ const GROUP_MAX: usize = 1_024;
 const GROUP_BYTES_MAX: usize = 8 << 20;
 /// So many pages of the WAL the writer moves itself.
 const CHECKPOINT_PAGES_MAX: i64 = 128;
-/// At so many times [`Options::checkpoint_pages`] readers have to wait for a moment, so that the WAL can start anew: a
-/// long read has held it up. If the moment was too short (a backup may read for minutes) the WAL has to double before
+/// At so many times [`Options::checkpoint_pages`] everybody has to wait for a moment, so that the WAL can start anew: a
+/// long read has held it up, or the disk is slower than those who commit. If the moment was too short (a backup may read for minutes) the WAL has to double before
 /// the next attempt, so that whoever reads for long does not stop those who write.
 const CHECKPOINT_OVERDUE: i64 = 4;
 /// How long that moment is.
@@ -269,12 +269,12 @@ impl Writer {
         let Some(conn) = &self.conn else { return };
         let enough = i64::from(self.options.checkpoint_pages.max(1));
         match wal(conn, "NOOP") {
-            Ok(Wal { pages, moved, .. }) if pages >= enough && pages - moved > CHECKPOINT_PAGES_MAX => {
-                self.checkpointer.wake();
-            }
             Ok(Wal { pages, .. }) if pages >= self.overdue => {
                 self.overdue = pages.saturating_mul(2);
                 self.checkpoint("RESTART");
+            }
+            Ok(Wal { pages, moved, .. }) if pages >= enough && pages - moved > CHECKPOINT_PAGES_MAX => {
+                self.checkpointer.wake();
             }
             Ok(Wal { pages, .. }) if pages >= enough => self.checkpoint("PASSIVE"),
             // It has started anew.

@@ -11,6 +11,7 @@
 //! # Deliberately absent
 //! Retries of runs that look bad, and outlier removal. Noise is reported next to the numbers, not removed from them.
 
+mod bare;
 mod fleet;
 pub(crate) mod load;
 mod machine;
@@ -83,6 +84,8 @@ enum Part {
     Creation,
     /// Memory and restart time as the number of tenants grows
     Growth,
+    /// KV v2 reads in tenants with more and more policies
+    Policies,
     /// How long a change of policies takes to prove
     Proofs,
 }
@@ -148,6 +151,9 @@ impl Bench {
             let mut sides = self.launch("growth", &mut report)?;
             self.growth(&mut sides, &levels, &mut report)?;
         }
+        if wants(Part::Policies) && self.bailiwick.is_some() {
+            self.policies(&mut report)?;
+        }
         if wants(Part::Proofs) && self.bailiwick.is_some() {
             packages::install(&[packages::SOLVER])?;
             println!("proving changes of policies");
@@ -168,6 +174,9 @@ impl Bench {
             build.arg("--package=bailiwick-cli");
         }
         shell::run(&mut build)?;
+        if wants(Which::Bailiwick) {
+            Self::prepare_bare()?;
+        }
         // Next to the build, not in /tmp: that may be memory, where an fsync costs nothing.
         let home = target.join("xtask").join(format!("bench-{}", std::process::id()));
         fs::create_dir_all(&home).context(home.display())?;
@@ -215,7 +224,10 @@ impl Bench {
         if let (Some(side), Some(units)) = (sides.last(), reads.last()) {
             let plan = self.plan(side.as_ref(), units, CONNECTIONS)?;
             let name = format!("{} against itself, KV v2 read", side.name());
-            report.control = Some(self.rounds(&name, &[plan.clone(), plan])?);
+            report.control = Some(self.rounds(&name, &[plan.clone(), plan.clone()])?);
+            if self.bailiwick.is_some() {
+                self.bare(side.name(), &plan, report)?;
+            }
         }
         Ok(())
     }

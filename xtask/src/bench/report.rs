@@ -101,6 +101,10 @@ pub(crate) struct Report {
     pub(crate) alone: Vec<Row>,
     /// One side against itself.
     pub(crate) control: Option<Row>,
+    /// The HTTP stack and the store alone, and audited reads beside them.
+    pub(crate) bare: Option<Row>,
+    /// Reads in tenants with so many policies.
+    pub(crate) policies: Option<(Vec<usize>, Row)>,
     /// The generator against a server that does nothing.
     pub(crate) generator: Option<Vec<Run>>,
     /// What the measurement of proofs printed.
@@ -127,6 +131,8 @@ impl Report {
             levels: Vec::new(),
             alone: Vec::new(),
             control: None,
+            bare: None,
+            policies: None,
             generator: None,
             proofs: None,
             conditions,
@@ -165,6 +171,7 @@ impl Report {
                  {proofs}```\n"
             );
         }
+        self.policies(&mut text);
         self.controls(&mut text);
         text
     }
@@ -212,6 +219,36 @@ impl Report {
         }
     }
 
+    fn policies(&self, text: &mut String) {
+        let Some((counts, row)) = &self.policies else { return };
+        text.push_str("\n### As policies grow\n\nKV v2 reads in tenants with so many policies, none of which is about the \
+            secrets that are read. Share: of the runs of one round, of the first line.\n\n");
+        text.push_str("| policies | reads, 1/s | p50 / p99 ms | share |\n|---|---|---|---|\n");
+        let shares = [None].into_iter().chain(row.ratios().into_iter().map(Some));
+        for ((count, runs), share) in counts.iter().zip(&row.columns).zip(shares) {
+            let rate = Spread::of(runs.iter().map(|run| run.rate));
+            let p50 = Spread::of(runs.iter().map(|run| run.p50_ms)).median;
+            let p99 = Spread::of(runs.iter().map(|run| run.p99_ms)).median;
+            let share = share.map_or("–".to_owned(), shown_share);
+            let (middle, all) = (whole(rate.median), range(rate, whole));
+            let _ = writeln!(text, "| {count} | **{middle}** ({all}) | {} / {} | {share} |", short(p50), short(p99));
+        }
+    }
+
+    fn bare(&self, text: &mut String) {
+        let Some(row) = &self.bare else { return };
+        let (Some(bare), Some(share)) = (row.columns.first(), row.ratios().first().copied()) else { return };
+        let rate = Spread::of(bare.iter().map(|run| run.rate));
+        let _ = writeln!(
+            text,
+            "- The bare ceiling (the same HTTP stack, and for each request an entry of the same size, made durable by the \
+             same store; no credential, policy, key or secret): {}/s ({}). Audited reads beside it reach {} of that.",
+            whole(rate.median),
+            range(rate, whole),
+            shown_share(share),
+        );
+    }
+
     fn controls(&self, text: &mut String) {
         if self.control.is_some() || self.generator.is_some() {
             text.push_str("\n### Controls\n\n");
@@ -220,6 +257,7 @@ impl Report {
             let ratio = row.ratios().first().copied().map_or("–".to_owned(), times);
             let _ = writeln!(text, "- {}: {ratio}. It should be 1.00; the rest is noise.", row.name);
         }
+        self.bare(text);
         if let Some(runs) = &self.generator {
             let rate = Spread::of(runs.iter().map(|run| run.rate));
             let p99 = Spread::of(runs.iter().map(|run| run.p99_ms)).median;
@@ -262,6 +300,12 @@ impl Row {
             |other: &Vec<Run>| Spread::of(first.iter().zip(other).map(|(first, other)| other.rate / first.rate));
         others.iter().map(by_first).collect()
     }
+}
+
+/// A share with its spread.
+fn shown_share(share: Spread) -> String {
+    let shown = |part: f64| format!("{:.0}", part * 100.0);
+    format!("**{} %** ({}–{})", shown(share.median), shown(share.min), shown(share.max))
 }
 
 fn limits_of(runs: &[Run]) -> String {

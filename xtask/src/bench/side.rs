@@ -75,6 +75,25 @@ impl Tenant {
         Ok(())
     }
 
+    /// Writes so many policies, each for a thing that nobody reads here.
+    pub(crate) fn govern(&self, address: SocketAddr, count: usize) -> Outcome {
+        const PER_DOCUMENT: usize = 50;
+        let mut client = Client::connect(address)?;
+        let statement = |number: usize| {
+            format!(
+                "permit (principal, action == Action::\"secret:reveal\", resource in Folder::\"secret/team-{number}\");\n"
+            )
+        };
+        for from in (0..count).step_by(PER_DOCUMENT) {
+            let text: String = (from..count.min(from + PER_DOCUMENT)).map(statement).collect();
+            let body = json!({"name": format!("teams-from-{from}"), "text": text}).to_string();
+            let request = Request::new("POST", format!("/api/v1/t/{}/policies", self.slug)).body(body);
+            let credential = ("Authorization".to_owned(), format!("Bearer {}", self.credential));
+            expect_success(&mut client, &request, credential)?;
+        }
+        Ok(())
+    }
+
     /// Whether its first secret can be read: what "the server answers" means after a restart.
     fn is_served(&self, address: SocketAddr) -> bool {
         let request = self.read(0);

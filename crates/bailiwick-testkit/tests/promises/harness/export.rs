@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 
 use bailiwick_ledger::entry::Entry;
 use bailiwick_ledger::export::EntryLine;
-use bailiwick_types::TenantId;
 use bailiwick_verify::{Options, Report, VerifierKey, VerifyError, verify_export};
-use rusqlite::{Connection, OpenFlags};
 
 use super::house::{House, Tenant};
 use super::{Ask, Told};
@@ -40,19 +38,12 @@ pub(crate) fn verdict(export: &[u8], pinned: &[VerifierKey], previous: Option<&s
 
 /// Where each entry of each ledger stands in the one order in which the engine has committed: (tenant, index) → place.
 ///
-/// The engine appends to one table, in commit order; its row number is the one witness of what was durable before what
+/// The engine appends to one log, in commit order; the place in it is the one witness of what was durable before what
 /// that needs no clock.
-pub(crate) fn places(house: &House) -> BTreeMap<(String, u64), i64> {
-    let file = house.ground.database();
-    let conn = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
-    let sql = "SELECT t.id, e.idx, e.place FROM ledger_entry e JOIN tenant t ON t.no = e.tenant_no";
-    let mut statement = conn.prepare(sql).unwrap();
-    let rows = statement.query_map([], |row| {
-        let tenant = TenantId::from_bytes(row.get::<_, [u8; 16]>(0)?);
-        let index = u64::try_from(row.get::<_, i64>(1)?).unwrap();
-        Ok(((tenant.to_string(), index), row.get(2)?))
-    });
-    rows.unwrap().collect::<Result<_, _>>().unwrap()
+pub(crate) fn places(house: &House) -> BTreeMap<(String, u64), usize> {
+    let order = bailiwick_store_sqlite::logged(&house.ground.database()).unwrap();
+    let places = order.into_iter().enumerate();
+    places.map(|(place, (tenant, index))| ((tenant.to_string(), index), place)).collect()
 }
 
 /// The keys that verify a tenant's ledger: its own, then the installation's.

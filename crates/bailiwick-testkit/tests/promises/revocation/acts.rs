@@ -316,14 +316,14 @@ impl Scene {
 #[derive(Debug)]
 pub(super) struct Success {
     pub(super) request: String,
-    pub(super) place: i64,
+    pub(super) place: usize,
 }
 
 /// What the ledgers say of a scene.
 pub(super) struct Evidence {
     pub(super) successes: Vec<Success>,
     /// Where the revocation stands.
-    pub(super) revoked: i64,
+    pub(super) revoked: usize,
 }
 
 impl Evidence {

@@ -110,16 +110,43 @@ impl Evidence {
     }
 }
 
-/// An entry's row: leaf and sealed bytes.
-fn row(file: &File, tenant: &Tenant, index: u64) -> (Vec<u8>, Vec<u8>) {
-    let sql = "SELECT leaf, sealed FROM ledger_entry WHERE tenant_no = ?1 AND idx = ?2";
+/// Entries as a row has them, the index of the first, and leaf and sealed bytes of each.
+type Run = (u64, Vec<(Vec<u8>, Vec<u8>)>);
+
+/// The run that an entry is in.
+fn run(file: &File, tenant: &Tenant, index: u64) -> Run {
+    let sql = "SELECT first, leaves, sealed FROM ledger_run WHERE tenant_no = ?1 AND first <= ?2 ORDER BY first DESC";
     let values = params![file.number(tenant), i64::try_from(index).unwrap()];
-    file.0.query_row(sql, values, |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?));
+    let (first, leaves, sealed): (i64, Vec<u8>, Vec<u8>) = file.0.query_row(sql, values, row).unwrap();
+    let (lengths, mut bytes) = sealed.split_at(leaves.len() / 8);
+    let entries = leaves.chunks(32).zip(lengths.chunks(4)).map(|(leaf, length)| {
+        let length = u32::from_le_bytes(length.try_into().unwrap());
+        let (sealed, rest) = bytes.split_at(usize::try_from(length).unwrap());
+        bytes = rest;
+        (leaf.to_vec(), sealed.to_vec())
+    });
+    (u64::try_from(first).unwrap(), entries.collect())
+}
+
+fn put_run(file: &File, tenant: &Tenant, (first, entries): &Run) {
+    let leaves = entries.iter().flat_map(|(leaf, _)| leaf.clone()).collect::<Vec<_>>();
+    let lengths = entries.iter().flat_map(|(_, sealed)| u32::try_from(sealed.len()).unwrap().to_le_bytes());
+    let sealed = lengths.chain(entries.iter().flat_map(|(_, sealed)| sealed.clone())).collect::<Vec<_>>();
+    let sql = "INSERT OR REPLACE INTO ledger_run (tenant_no, first, leaves, sealed) VALUES (?1, ?2, ?3, ?4)";
+    file.change(1, sql, params![file.number(tenant), i64::try_from(*first).unwrap(), leaves, sealed]);
+}
+
+/// An entry's leaf and sealed bytes.
+fn row(file: &File, tenant: &Tenant, index: u64) -> (Vec<u8>, Vec<u8>) {
+    let (first, entries) = run(file, tenant, index);
+    entries[usize::try_from(index - first).unwrap()].clone()
 }
 
 fn put(file: &File, tenant: &Tenant, index: u64, row: &(Vec<u8>, Vec<u8>)) {
-    let sql = "UPDATE ledger_entry SET leaf = ?3, sealed = ?4 WHERE tenant_no = ?1 AND idx = ?2";
-    file.change(1, sql, params![file.number(tenant), i64::try_from(index).unwrap(), row.0, row.1]);
+    let (first, mut entries) = run(file, tenant, index);
+    entries[usize::try_from(index - first).unwrap()] = row.clone();
+    put_run(file, tenant, &(first, entries));
 }
 
 #[tokio::test]
@@ -226,8 +253,10 @@ async fn an_entry_that_was_taken_away_is_found() {
     let house = evidence
         .scene
         .edited(|file| {
-            let sql = "DELETE FROM ledger_entry WHERE tenant_no = ?1 AND idx = ?2";
-            file.change(1, sql, params![file.number(acme), i64::try_from(AT).unwrap()]);
+            let (first, mut before) = run(file, acme, AT);
+            let after = before.split_off(usize::try_from(AT - first).unwrap());
+            put_run(file, acme, &(first, before));
+            put_run(file, acme, &(AT + 1, after[1..].to_vec()));
         })
         .await;
     let told = evidence.get(&house, &format!("/ledger/entries/{AT}")).await;

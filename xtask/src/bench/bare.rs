@@ -1,0 +1,55 @@
+//! What the HTTP stack and the store alone can do: the ceiling that everything between them is measured by.
+
+use std::process::Command;
+
+use super::load::{Plan, Request};
+use super::report::{Report, Row};
+use super::{Bench, CONNECTIONS};
+use crate::failure::Outcome;
+use crate::http::Client;
+use crate::server::{Server, free_address};
+use crate::shell;
+
+impl Bench {
+    /// Builds the bare server, beside the others and before anything runs.
+    pub(super) fn prepare_bare() -> Outcome {
+        shell::run(shell::cargo().args(["build", "--release", "--package=bailiwick-cli", "--example=ceiling"]))
+    }
+
+    /// Audited reads of one side in alternation with a server that does nothing but append an entry of that size.
+    pub(super) fn bare(&self, side: &str, reads: &Plan, report: &mut Report) -> Outcome {
+        let address = free_address()?;
+        let mut command = Command::new(self.generator.with_file_name("examples").join("ceiling"));
+        command.arg(self.home().join("ceiling.db")).arg(address.port().to_string());
+        let mut server = Server::start(&mut command, &self.home().join("ceiling.log"))?;
+        server.wait_until(|| Client::connect(address).is_ok())?;
+        let bare = Plan {
+            addresses: vec![address],
+            pids: vec![server.pid()],
+            units: vec![vec![Request::new("GET", "/")]],
+            ..reads.clone()
+        };
+        let row: Row = self.rounds(&format!("{side}, KV v2 read, and the bare ceiling"), &[bare, reads.clone()])?;
+        report.bare = Some(row);
+        Ok(())
+    }
+
+    /// How throughput changes with the number of policies that a tenant has.
+    pub(super) fn policies(&self, report: &mut Report) -> Outcome {
+        let sides = self.launch("policies", report)?;
+        let Some(side) = sides.iter().find(|side| side.name() == "Bailiwick") else { return Ok(()) };
+        let (mut plans, mut counts) = (Vec::new(), Vec::new());
+        for count in [5_usize, 50, 500, 5_000] {
+            println!("{}: a tenant with {count} policies", side.name());
+            let tenant = side.add_tenant(&format!("policies-{count}"))?;
+            tenant.govern(side.address(), count)?;
+            let units = (0..5).map(|number| vec![tenant.read(number)]).collect::<Vec<_>>();
+            plans.push(self.plan(side.as_ref(), &units, CONNECTIONS)?);
+            counts.push(count);
+        }
+        let row = self.rounds("KV v2 read in a tenant with 5, 50, 500 and 5,000 policies", &plans)?;
+        report.policies = Some((counts, row));
+        Ok(())
+    }
+}
+
