@@ -1,7 +1,8 @@
 //! The embedded storage engine: one SQLite file, one server.
 //!
 //! One thread writes (see `writer`), a few connections read (see `pool`). Commits of many tenants share a transaction and
-//! an fsync; nobody is answered before it.
+//! an fsync; nobody is answered before it. What they did is one row of the log (see `log`) and in memory (see `tail`), and
+//! is moved to the tables in slices between the groups (see `settle`).
 //!
 //! # Invariants
 //! - The port's, INV-STORE-1 to 5; how each is kept is said where it is kept.
@@ -10,7 +11,8 @@
 //!
 //! # Deliberately absent
 //! No network file systems (SQLite's WAL needs shared memory). No second writer, so no lock to wait for and no deadlock.
-//! No background work but moving the log into the tables and the WAL into the file. The file does not shrink; freed pages are used again.
+//! No background work but moving the log into the tables and the WAL into the file. The file does not shrink; freed pages
+//! are used again.
 
 mod apply;
 mod cache;

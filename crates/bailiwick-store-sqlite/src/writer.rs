@@ -39,8 +39,8 @@ const GROUP_BYTES_MAX: usize = 8 << 20;
 /// So many pages of the WAL the writer moves itself.
 const CHECKPOINT_PAGES_MAX: i64 = 128;
 /// At so many times [`Options::checkpoint_pages`] everybody has to wait for a moment, so that the WAL can start anew: a
-/// long read has held it up, or the disk is slower than those who commit. If the moment was too short (a backup may read for minutes) the WAL has to double before
-/// the next attempt, so that whoever reads for long does not stop those who write.
+/// long read has held it up, or the disk is slower than those who commit. If the moment was too short (a backup may read for
+/// minutes) the WAL has to double before the next attempt, so that whoever reads for long does not stop those who write.
 const CHECKPOINT_OVERDUE: i64 = 4;
 /// How long that moment is.
 const CHECKPOINT_WAIT: Duration = Duration::from_millis(50);
