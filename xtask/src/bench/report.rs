@@ -221,8 +221,10 @@ impl Report {
 
     fn policies(&self, text: &mut String) {
         let Some((counts, row)) = &self.policies else { return };
-        text.push_str("\n### As policies grow\n\nKV v2 reads in tenants with so many policies, none of which is about the \
-            secrets that are read. Share: of the runs of one round, of the first line.\n\n");
+        text.push_str(
+            "\n### As policies grow\n\nKV v2 reads in tenants with so many policies, none of which is about the \
+            secrets that are read. Share: of the runs of one round, of the first line.\n\n",
+        );
         text.push_str("| policies | reads, 1/s | p50 / p99 ms | share |\n|---|---|---|---|\n");
         let shares = [None].into_iter().chain(row.ratios().into_iter().map(Some));
         for ((count, runs), share) in counts.iter().zip(&row.columns).zip(shares) {

@@ -137,14 +137,15 @@ impl Drop for SmallDisk {
 
 #[test]
 fn a_full_disk_refuses_loses_nothing_and_heals() {
-    let Some(disk) = SmallDisk::mount("32m") else {
+    let Some(disk) = SmallDisk::mount("192m") else {
         // Not silently: the limit on pages and the limit on files below need no rights, and say the same.
         eprintln!("skipped: this user may not mount a small disk");
         return;
     };
     let (data, ballast) = (disk.0.path().join("data"), disk.0.path().join("ballast"));
-    std::fs::write(&ballast, vec![1; 12 << 20]).unwrap();
+    std::fs::write(&ballast, vec![1; 128 << 20]).unwrap();
     let mut filled = Filled::start(Start::dev(&data).arg("--log").arg("error"), &data);
+    // What is acknowledged is in the log and on its way to the tables: what heals it is room for both.
     // Down to the last page: a read needs room for its entry as well.
     for bytes in [200_000, 20_000, 2_000, 1] {
         filled.fill(bytes);
@@ -155,7 +156,7 @@ fn a_full_disk_refuses_loses_nothing_and_heals() {
     std::fs::remove_file(&ballast).unwrap();
     filled.is_whole();
     // Full once more, killed there, and started on a disk with room.
-    std::fs::write(&ballast, vec![1; 4 << 20]).unwrap();
+    std::fs::write(&ballast, vec![1; 48 << 20]).unwrap();
     for bytes in [200_000, 2_000, 1] {
         filled.fill(bytes);
     }
