@@ -266,7 +266,7 @@ fn tell(session: &mut Session, result: Vec<(&'static str, Value)>, what: &str) -
 fn export(session: &mut Session, args: &VerifyArgs, keys: Vec<VerifierKey>, file: File) -> Result<(), Fail> {
     let previous = args.previous.as_deref().map(previous).transpose()?;
     let is_pinned = !keys.is_empty();
-    let options = Options { pinned: keys, previous, progress: None };
+    let options = Options { pinned: keys, previous, ..Options::default() };
     let report = verify_export(BufReader::with_capacity(1 << 20, file), &options).map_err(|error| match error {
         bailiwick_verify::VerifyError::Read { .. } => Fail::usage(error.to_string()),
         error => does_not_hold(&error),
