@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use bailiwick_ledger::entry::{Actor, ActorKind, Decision, Entry, EntryResource, V1};
-use bailiwick_ledger::export::{CheckpointLine, EntryLine, ExportHeader, Seal, SealLine, Sha256};
+use bailiwick_ledger::export::{CheckpointLine, EntryLine, ExportHeader, Seal, SealLine, Sha256, frame};
 use bailiwick_ledger::note::{self, NoteSigner, VerifierKey};
 use bailiwick_ledger::{Checkpoint, CompactRange, Hash, leaf_hash};
 use bailiwick_types::{TenantId, Timestamp};
@@ -133,7 +133,12 @@ impl Export {
     /// The seal of these bytes.
     pub(crate) fn seal_of(&self, unsealed: &[u8]) -> Seal {
         let mut digest = Sha256::new();
-        digest.update(unsealed);
+        for line in unsealed.split_inclusive(|byte| *byte == b'\n') {
+            let entry = line.strip_suffix(b"\n").and_then(|line| EntryLine::parse(line).ok()?.entry);
+            for part in frame(line, entry) {
+                digest.update(part);
+            }
+        }
         Seal { origin: self.header.origin.clone(), size: self.header.size, digest: digest.finish() }
     }
 

@@ -3,7 +3,7 @@
 use std::io::BufRead;
 
 use bailiwick_ledger::entry::Entry;
-use bailiwick_ledger::export::EntryLine;
+use bailiwick_ledger::export::{EntryLine, frame};
 use bailiwick_ledger::{Hash, leaf_hash};
 use bailiwick_types::Timestamp;
 
@@ -31,6 +31,8 @@ pub(super) struct Block {
 #[derive(Default)]
 pub(super) struct Found {
     pub(super) leaves: Vec<Hash>,
+    /// What the seal covers of the lines.
+    pub(super) frames: Vec<u8>,
     pub(super) erased: u64,
     /// The times of the first and the last entry that was not erased.
     pub(super) times: Option<(Timestamp, Timestamp)>,
@@ -71,21 +73,16 @@ impl Block {
         next(lines) < size
     }
 
-    /// Its bytes, if it has no fault.
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// Its lines without their newlines, with the entries that belong there.
+    /// Its lines with their newlines, and the entries that belong there.
     fn lines(&self) -> impl Iterator<Item = (u64, &[u8])> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        let lines = starts.zip(&self.ends).map(|(start, end)| self.bytes.get(start..end - 1).unwrap_or_default());
+        let lines = starts.zip(&self.ends).map(|(start, end)| self.bytes.get(start..*end).unwrap_or_default());
         (self.first..).zip(lines)
     }
 
     /// Whether the entries are whole, canonical, in their places and of this tenant.
     pub(super) fn check(&mut self, tenant: &str) -> Found {
-        let mut found = Found { leaves: Vec::with_capacity(self.ends.len()), ..Found::default() };
+        let mut found = Found::default();
         for (index, line) in self.lines() {
             if let Err(problem) = found.take(index, line, tenant) {
                 found.problem = Some(problem);
@@ -103,8 +100,8 @@ impl Block {
 }
 
 impl Found {
-    fn take(&mut self, index: u64, text: &[u8], tenant: &str) -> Result<(), Problem> {
-        let line = line_of(index);
+    fn take(&mut self, index: u64, raw: &[u8], tenant: &str) -> Result<(), Problem> {
+        let (line, text) = (line_of(index), raw.strip_suffix(b"\n").unwrap_or(raw));
         let EntryLine { index: found, leaf, entry } =
             EntryLine::parse(text).map_err(|source| damaged(line, text, Expected::Entry(index), source))?;
         if found != index {
@@ -124,11 +121,15 @@ impl Found {
             self.erased += 1;
         }
         self.leaves.push(leaf);
+        for part in frame(raw, entry) {
+            self.frames.extend_from_slice(part);
+        }
         Ok(())
     }
 }
 
 /// Whether a line has this entry.
 pub(super) fn has(line: &[u8], index: u64) -> bool {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
     EntryLine::parse(line).is_ok_and(|entry| entry.index == index)
 }

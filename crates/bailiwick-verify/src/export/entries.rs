@@ -1,9 +1,9 @@
 //! The entries: checked by several threads, put together in order.
 //!
 //! A fixed number of blocks goes around. This thread fills them and hands them to the workers in turn; a worker checks its
-//! lines; this thread takes them back in the same turn and appends their leaves to the tree; one more thread hashes their
-//! bytes for the seal and hands them back empty. So the order is that of the file, the first problem is the first in the
-//! file, and memory is what these blocks take (INV-VERIFY-2): no channel has to be bounded.
+//! lines and hashes its entries; this thread takes them back in the same turn and puts together what has to be in order, the
+//! tree and the hash for the seal. So the first problem is the first in the file, and memory is what these blocks take
+//! (INV-VERIFY-2): no channel has to be bounded.
 
 use std::io::BufRead;
 use std::num::NonZeroUsize;
@@ -31,6 +31,7 @@ pub(super) struct Entries<'a> {
     tenant: &'a str,
     previous: Option<&'a Checkpoint>,
     options: &'a Options<'a>,
+    pub(super) digest: Sha256,
     pub(super) tree: CompactRange,
     pub(super) erased: u64,
     pub(super) first: Option<Timestamp>,
@@ -47,39 +48,33 @@ impl<'a> Entries<'a> {
     pub(super) fn read(
         header: &'a ExportHeader,
         lines: &mut Lines<impl BufRead>,
-        digest: &mut Sha256,
+        digest: Sha256,
         previous: Option<&'a Checkpoint>,
         options: &'a Options<'a>,
         block_bytes: usize,
     ) -> Result<Self, VerifyError> {
         let ExportHeader { size, tenant, .. } = header;
         let (size, tree) = (*size, CompactRange::new());
-        let mut entries = Self { size, tenant, previous, options, tree, erased: 0, first: None, last: None };
+        let mut entries = Self { size, tenant, previous, options, digest, tree, erased: 0, first: None, last: None };
         entries.compare()?;
         let threads = match options.threads {
             None if size <= FEW_ENTRIES => 1,
             threads => threads.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get),
         };
         match threads {
-            1 => entries.read_alone(lines, digest, block_bytes)?,
-            _ => entries.read_with(threads, lines, digest, block_bytes)?,
+            1 => entries.read_alone(lines, block_bytes)?,
+            _ => entries.read_with(threads, lines, block_bytes)?,
         }
         Ok(entries)
     }
 
-    fn read_alone(
-        &mut self,
-        lines: &mut Lines<impl BufRead>,
-        digest: &mut Sha256,
-        block_bytes: usize,
-    ) -> Result<(), VerifyError> {
+    fn read_alone(&mut self, lines: &mut Lines<impl BufRead>, block_bytes: usize) -> Result<(), VerifyError> {
         let mut block = Block::default();
         let mut is_more = self.size > 0;
         while is_more {
             is_more = block.fill(lines, self.size, block_bytes);
             let found = block.check(self.tenant);
             self.take(found).map_err(|problem| problem.explain([&block], lines))?;
-            digest.update(block.bytes());
         }
         Ok(())
     }
@@ -88,7 +83,6 @@ impl<'a> Entries<'a> {
         &mut self,
         threads: usize,
         lines: &mut Lines<impl BufRead>,
-        digest: &mut Sha256,
         block_bytes: usize,
     ) -> Result<(), VerifyError> {
         let tenant = self.tenant;
@@ -106,25 +100,13 @@ impl<'a> Entries<'a> {
                     Worker { blocks, results }
                 })
                 .collect();
-            let (to_seal, sealing) = mpsc::channel::<Block>();
-            let (emptied, empty) = mpsc::channel();
-            // One that is checked and one that waits, for each worker; one that is filled and one that is hashed.
-            for _ in 0..2 * threads + 2 {
-                let _ = emptied.send(Block::default());
-            }
-            scope.spawn(move || {
-                for block in sealing {
-                    digest.update(block.bytes());
-                    let _ = emptied.send(block);
-                }
-            });
-
-            let spare = |is_idle: bool| if is_idle { empty.recv().ok() } else { empty.try_recv().ok() };
+            // One that is checked and one that waits, for each worker.
+            let mut empty: Vec<Block> = (0..2 * threads).map(|_| Block::default()).collect();
             let (mut to, mut from) = (workers.iter().cycle(), workers.iter().cycle());
             let mut under_way = 0_usize;
             let mut is_more = self.size > 0;
             loop {
-                while is_more && let Some(mut block) = spare(under_way == 0) {
+                while is_more && let Some(mut block) = empty.pop() {
                     is_more = block.fill(lines, self.size, block_bytes);
                     let _ = to.next().map(|worker| worker.blocks.send(block));
                     under_way += 1;
@@ -137,13 +119,14 @@ impl<'a> Entries<'a> {
                     return Err(problem.explain(&ahead, lines));
                 }
                 under_way -= 1;
-                let _ = to_seal.send(block);
+                empty.push(block);
             }
         })
     }
 
     /// Appends what a block holds.
     fn take(&mut self, found: Found) -> Result<(), Problem> {
+        self.digest.update(&found.frames);
         for leaf in found.leaves {
             self.tree.append(leaf, |_, _, _| {});
             self.compare()?;

@@ -104,13 +104,13 @@ pub(crate) fn verify_in_blocks(
     let signers = signers(&header, &options.pinned)?;
     let previous = previous(&header, options)?;
 
-    let entries = Entries::read(&header, &mut lines, &mut digest, previous.as_ref(), options, block_bytes)?;
-    checkpoint(&header, &mut lines, &entries.tree)?;
+    let entries = Entries::read(&header, &mut lines, digest, previous.as_ref(), options, block_bytes)?;
+    let Entries { tree, mut digest, erased, first, last, .. } = entries;
+    checkpoint(&header, &mut lines, &tree)?;
     digest.update(lines.raw());
     seal(&header, &mut lines, digest.finish())?;
     lines.end()?;
 
-    let Entries { tree, erased, first, last, .. } = entries;
     let ExportHeader { origin, tenant, slug, size, exported_at, .. } = header;
     Ok(Report {
         origin,

@@ -325,7 +325,7 @@ fn what_is_read_ahead_does_not_grow_with_the_export() {
     let mut export = Export::new(7, 1);
     export.header.size = CompactRange::SIZE_MAX;
     let header = export.header.line();
-    for (threads, blocks) in [(1, 1), (2, 6), (5, 12)] {
+    for (threads, blocks) in [(1, 1), (2, 4), (5, 10)] {
         let (next, told, most) = (Cell::new(0), Cell::new(0), Cell::new(0));
         let progress = |done, _| {
             told.set(done);
