@@ -14,6 +14,7 @@ mod documents;
 mod failure;
 mod generated;
 mod http;
+mod micro;
 mod mutants;
 mod packages;
 mod server;
@@ -44,6 +45,8 @@ enum Task {
     Sim(sim::Options),
     /// Puts small faults into the crates that isolation rests on, and tells which of them no test notices
     Mutants(mutants::Options),
+    /// Counts the instructions of what every request does, and compares them with what was saved
+    Micro(micro::Options),
     /// Measures Bailiwick and a real OpenBao side by side
     #[cfg(target_os = "linux")]
     Bench(bench::Options),
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Task::Test(options) => test::test(&options),
         Task::Sim(options) => sim::sim(&options),
         Task::Mutants(options) => mutants::mutants(&options),
+        Task::Micro(options) => micro::micro(&options),
         #[cfg(target_os = "linux")]
         Task::Bench(options) => bench::bench(&options),
         Task::Openapi(options) => generated::openapi(&options),

@@ -25,6 +25,13 @@ pub(crate) const SOLVER: Package = Package {
     is_installed: || shell::succeeds(Command::new("cvc5").arg("--version")),
 };
 
+/// What counts instructions. No test needs it.
+pub(crate) const VALGRIND: Package = Package {
+    name: "valgrind",
+    what: "valgrind, which counts instructions",
+    is_installed: || shell::succeeds(Command::new("valgrind").arg("--version")),
+};
+
 /// The database that the tests of many nodes run on.
 #[cfg(target_os = "linux")]
 pub(crate) const POSTGRES: Package = Package {

@@ -11,7 +11,6 @@ use std::borrow::Cow;
 
 use bailiwick_types::Timestamp;
 
-use crate::checkpoint::decimal;
 use crate::entry::{ENTRY_BYTES_MAX, is_salt};
 
 /// A position in canonical JSON. Every method takes what it names and moves on, or answers `None`.
@@ -52,7 +51,11 @@ impl<'a> Cursor<'a> {
     /// A number without sign or leading zeros.
     pub(crate) fn number(&mut self) -> Option<u64> {
         let end = self.rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(self.rest.len());
-        decimal(std::str::from_utf8(self.take(end)?).ok()?)
+        let digits = self.take(end)?;
+        if digits.is_empty() || (digits.starts_with(b"0") && digits.len() > 1) {
+            return None;
+        }
+        digits.iter().try_fold(0u64, |n, digit| n.checked_mul(10)?.checked_add(u64::from(digit - b'0')))
     }
 
     /// A string: what is between its quotes, still escaped. Not checked to be UTF-8.

@@ -224,9 +224,12 @@ impl Entry {
     }
 }
 
+/// Whether it is 16 bytes in base64: of the 22nd character only two bits are used.
 pub(crate) fn is_salt(text: &[u8]) -> bool {
-    let mut bytes = [0; 18];
-    text.len() == 24 && BASE64.decode_mut(text, &mut bytes) == Ok(16)
+    let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    let [digits @ .., b'A' | b'Q' | b'g' | b'w', b'=', b'='] = text else { return false };
+    // Without a branch for each, which is what makes it faster than decoding.
+    digits.len() == 21 && digits.iter().fold(true, |all, byte| all & is_digit(byte))
 }
 
 /// Where and roughly what: the text of the library's error may repeat input that nobody escaped.

@@ -173,3 +173,17 @@ fn salt_is_sixteen_random_bytes() {
     }
     assert_eq!(salt(&Nines), full_entry().salt);
 }
+
+#[test]
+fn a_salt_is_what_decodes_to_16_bytes() {
+    let good = BASE64.encode(&[0xff; 16]);
+    for at in 0..good.len() {
+        for byte in 0..=u8::MAX {
+            let mut text = good.clone().into_bytes();
+            text[at] = byte;
+            let decoded = BASE64.decode(&text).is_ok_and(|bytes| bytes.len() == 16);
+            assert_eq!(is_salt(&text), decoded, "{byte} at {at}");
+        }
+    }
+    assert!(!is_salt(&good.as_bytes()[1..]) && !is_salt(b"") && !is_salt(b"=="));
+}

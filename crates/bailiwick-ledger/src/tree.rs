@@ -53,10 +53,10 @@ pub fn leaf_hash(entry: &[u8]) -> Hash {
 /// The hash of an inner node: SHA-256(0x01 ‖ left ‖ right), RFC 9162 section 2.1.1.
 pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
     let mut buffer = [NODE; 65];
-    let (_, children) = buffer.split_at_mut(1);
-    for (to, from) in children.iter_mut().zip(left.iter().chain(right)) {
-        *to = *from;
-    }
+    let [_, children @ ..] = &mut buffer;
+    let (to_left, to_right) = children.split_at_mut(left.len());
+    to_left.copy_from_slice(left);
+    to_right.copy_from_slice(right);
     sha256(&buffer)
 }
 

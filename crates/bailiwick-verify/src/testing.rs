@@ -1,15 +1,17 @@
 //! What tests share: signers, entries, and exports that are right or wrong in one chosen way.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use bailiwick_ledger::entry::{Actor, ActorKind, Decision, Entry, EntryResource, V1};
-use bailiwick_ledger::export::{CheckpointLine, EntryLine, ExportHeader, Seal, SealLine, Sha256};
+use bailiwick_ledger::export::{CheckpointLine, EntryLine, ExportHeader, Seal, SealLine, Sha256, frame};
 use bailiwick_ledger::note::{self, NoteSigner, VerifierKey};
 use bailiwick_ledger::{Checkpoint, CompactRange, Hash, leaf_hash};
 use bailiwick_types::{TenantId, Timestamp};
 use data_encoding::BASE64;
 
+use crate::export::verify_in_blocks;
 use crate::{Options, Report, VerifyError, verify_export};
 
 /// Signs with a key that is made from a number.
@@ -131,7 +133,12 @@ impl Export {
     /// The seal of these bytes.
     pub(crate) fn seal_of(&self, unsealed: &[u8]) -> Seal {
         let mut digest = Sha256::new();
-        digest.update(unsealed);
+        for line in unsealed.split_inclusive(|byte| *byte == b'\n') {
+            let entry = line.strip_suffix(b"\n").and_then(|line| EntryLine::parse(line).ok()?.entry);
+            for part in frame(line, entry) {
+                digest.update(part);
+            }
+        }
         Seal { origin: self.header.origin.clone(), size: self.header.size, digest: digest.finish() }
     }
 
@@ -157,8 +164,13 @@ pub(crate) fn with_leaf(bytes: Vec<u8>) -> (Hash, Option<Vec<u8>>) {
     (leaf_hash(&bytes), Some(bytes))
 }
 
+/// Verifies it in one thread, and also in several with blocks of a line or two, which has to come to the same.
 pub(crate) fn verify(file: &[u8]) -> Result<Report, VerifyError> {
-    verify_export(file, &Options::default())
+    let alone = verify_export(file, &Options::default());
+    let threads = NonZeroUsize::new(3);
+    let together = verify_in_blocks(file, &Options { threads, ..Options::default() }, 700);
+    assert_eq!(format!("{alone:?}"), format!("{together:?}"));
+    alone
 }
 
 /// The error's variant, for tables.

@@ -1,8 +1,10 @@
 //! `bailiwick verify`: checks exports, checkpoints, proofs, deletion certificates and attestations, offline. Everything that it
 //! decides is in `bailiwick-verify`; here is only which check a file wants, and how the result is told.
 
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read as _, Seek as _};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use bailiwick_ledger::attestation::ATTESTATION_BYTES_MAX;
@@ -54,6 +56,9 @@ pub(crate) struct VerifyArgs {
     /// The oldest attestation that you take, such as `24h`
     #[arg(long, value_name = "SPAN")]
     max_age: Option<String>,
+    /// How many threads check the entries of an export [default: one for each core]
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
 }
 
 pub(crate) fn run(session: &mut Session, args: &VerifyArgs) -> Result<(), Fail> {
@@ -266,8 +271,20 @@ fn tell(session: &mut Session, result: Vec<(&'static str, Value)>, what: &str) -
 fn export(session: &mut Session, args: &VerifyArgs, keys: Vec<VerifierKey>, file: File) -> Result<(), Fail> {
     let previous = args.previous.as_deref().map(previous).transpose()?;
     let is_pinned = !keys.is_empty();
-    let options = Options { pinned: keys, previous, progress: None };
-    let report = verify_export(BufReader::with_capacity(1 << 20, file), &options).map_err(|error| match error {
+    let is_shown = !session.is_quiet() && !session.is_json();
+    let (terminal, percent) = (RefCell::new(&mut session.terminal), Cell::new(0));
+    let progress = |done: u64, all: u64| {
+        // Not oftener than somebody could see it.
+        let now = done.saturating_mul(100).checked_div(all).unwrap_or(100);
+        if percent.replace(now) != now {
+            terminal.borrow_mut().progress(&format!("{now} % of {} entries", count(all)));
+        }
+    };
+    let progress = is_shown.then_some(&progress as &dyn Fn(u64, u64));
+    let options = Options { pinned: keys, previous, progress, threads: args.threads };
+    let outcome = verify_export(BufReader::with_capacity(1 << 20, file), &options);
+    session.terminal.progress("");
+    let report = outcome.map_err(|error| match error {
         bailiwick_verify::VerifyError::Read { .. } => Fail::usage(error.to_string()),
         error => does_not_hold(&error),
     })?;

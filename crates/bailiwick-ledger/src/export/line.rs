@@ -217,6 +217,13 @@ impl<'a> EntryLine<'a> {
     }
 }
 
+/// What is around the entry in its line, newline included; without an entry, the whole line.
+pub fn frame<'l>(line: &'l [u8], entry: Option<&[u8]>) -> [&'l [u8]; 2] {
+    let end = line.len().saturating_sub("}\n".len());
+    let Some(start) = entry.and_then(|entry| end.checked_sub(entry.len())) else { return [line, &[]] };
+    [line.get(..start).unwrap_or_default(), line.get(end..).unwrap_or_default()]
+}
+
 /// The line with the signed checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

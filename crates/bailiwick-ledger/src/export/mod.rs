@@ -4,8 +4,11 @@
 //! {"format":"bailiwick-export/v1","origin":…,"tenant":…,"slug":…,"from":0,"size":N,"exported_at":…,"keys":[…]}
 //! {"index":0,"leaf":"…","entry":{…}}                       N of these; an erased entry is null
 //! {"checkpoint":"…"}                                       the signed checkpoint of these N leaves
-//! {"seal":"…"}                                             a signed SHA-256 of all bytes before this line
+//! {"seal":"…"}                                             a signed SHA-256 of all lines before this one
 //! ```
+//!
+//! In the seal's hash a line with an entry is without the entry's bytes: they are what its leaf hash, which is in the line,
+//! was made of. So each byte is hashed once, an entry's on any core, and only what is around them in the file's order.
 //!
 //! # Invariants
 //! - INV-EXPORT-1: a line has one spelling, and the parsers here accept no other.
@@ -29,11 +32,11 @@ use crate::note::{self, NoteError, NoteSigner, VerifierKey};
 use crate::tree::{CompactRange, Hash, into_hash, leaf_hash};
 
 pub use line::{
-    CheckpointLine, EntryLine, ExportHeader, FORMAT, KEYS_MAX, LINE_BYTES_MAX, LineError, LineKind, SealLine,
+    CheckpointLine, EntryLine, ExportHeader, FORMAT, KEYS_MAX, LINE_BYTES_MAX, LineError, LineKind, SealLine, frame,
 };
 
 /// The first line of a seal's text.
-pub const SEAL_FORMAT: &str = "bailiwick-export-seal/v1";
+pub const SEAL_FORMAT: &str = "bailiwick-export-seal/v2";
 
 /// The text that seals a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +45,7 @@ pub struct Seal {
     pub origin: String,
     /// How many entries the file holds.
     pub size: u64,
-    /// SHA-256 of all bytes before the line of the seal, newlines included.
+    /// SHA-256 of all lines before that of the seal, newlines included; of a line with an entry, its [`frame`].
     pub digest: Hash,
 }
 
@@ -140,7 +143,7 @@ impl ExportWriter {
     pub fn new(header: ExportHeader) -> (Self, Vec<u8>) {
         let mut writer = Self { header, tree: CompactRange::new(), digest: Sha256::new() };
         let line = writer.header.line();
-        let bytes = writer.end_line(line);
+        let bytes = writer.end_line(line, None);
         (writer, bytes)
     }
 
@@ -164,7 +167,7 @@ impl ExportWriter {
         self.tree.append(*leaf, |_, _, _| {});
         let mut line = Vec::with_capacity(128 + canonical.map_or(0, <[u8]>::len));
         EntryLine { index, leaf: *leaf, entry: canonical }.write(&mut line);
-        Ok(self.end_line(line))
+        Ok(self.end_line(line, canonical))
     }
 
     /// The last bytes: checkpoint and seal. The signers are those of the header's keys, in the same order.
@@ -188,7 +191,7 @@ impl ExportWriter {
             return Err(ExportError::Mismatch);
         }
         let line = CheckpointLine { checkpoint: checkpoint_note.to_owned() }.line();
-        let mut bytes = self.end_line(line);
+        let mut bytes = self.end_line(line, None);
         let seal = Seal { origin, size, digest: self.digest.finish() };
         let seal = note::sign(&seal.to_string(), signers).map_err(ExportError::Seal)?;
         bytes.extend_from_slice(&SealLine { seal }.line());
@@ -196,9 +199,11 @@ impl ExportWriter {
         Ok(bytes)
     }
 
-    fn end_line(&mut self, mut line: Vec<u8>) -> Vec<u8> {
+    fn end_line(&mut self, mut line: Vec<u8>, entry: Option<&[u8]>) -> Vec<u8> {
         line.push(b'\n');
-        self.digest.update(&line);
+        for part in frame(&line, entry) {
+            self.digest.update(part);
+        }
         line
     }
 }

@@ -261,7 +261,7 @@ pub(super) fn export(input: &[u8]) {
     }
     let Evidence { keys, export, notes, .. } = evidence();
     for previous in [None, notes.first().cloned()] {
-        let options = Options { pinned: keys.clone(), previous, progress: None };
+        let options = Options { pinned: keys.clone(), previous, ..Options::default() };
         if verify_export(input, &options).is_ok() {
             assert!(input == export, "an export was accepted that nobody sealed");
         }

@@ -32,7 +32,7 @@ pub(crate) fn lines(told: &Told) -> Vec<Entry> {
 
 /// What `bailiwick verify` says with these keys pinned and this checkpoint kept.
 pub(crate) fn verdict(export: &[u8], pinned: &[VerifierKey], previous: Option<&str>) -> Result<Report, VerifyError> {
-    let options = Options { pinned: pinned.to_vec(), previous: previous.map(str::to_owned), progress: None };
+    let options = Options { pinned: pinned.to_vec(), previous: previous.map(str::to_owned), ..Options::default() };
     verify_export(export, &options)
 }
 

@@ -1,21 +1,25 @@
-//! Exports, line by line.
+//! Exports: the header, what signs the entries, and how the parts go together.
 
-use std::io::{BufRead, Read as _};
+mod block;
+mod entries;
+mod lines;
 
-use bailiwick_ledger::entry::Entry;
-use bailiwick_ledger::export::{
-    CheckpointLine, EntryLine, ExportHeader, LINE_BYTES_MAX, LineError, LineKind, Seal, SealLine, Sha256,
-};
+use std::io::BufRead;
+use std::num::NonZeroUsize;
+
+use bailiwick_ledger::export::{CheckpointLine, ExportHeader, LineError, LineKind, Seal, SealLine, Sha256};
 use bailiwick_ledger::note::{self, VerifierKey};
-use bailiwick_ledger::{Checkpoint, CompactRange, Hash, leaf_hash};
+use bailiwick_ledger::{Checkpoint, CompactRange, Hash};
 use bailiwick_types::Timestamp;
 use data_encoding::BASE64;
 use serde::{Serialize, Serializer};
 
 use crate::error::{Expected, VerifyError};
+use entries::Entries;
+use lines::Lines;
 
-/// After how many entries progress is told.
-const PROGRESS_ENTRIES: u64 = 1 << 14;
+/// How much of the file a thread checks at a time: it fits into the cache of a core.
+const BLOCK_BYTES: usize = 1 << 18;
 
 /// What an export is checked against, besides itself.
 #[derive(Default, Clone)]
@@ -27,6 +31,9 @@ pub struct Options<'a> {
     pub previous: Option<String>,
     /// Is told now and then how many entries are checked, and how many there are.
     pub progress: Option<&'a dyn Fn(u64, u64)>,
+    /// How many threads check entries; with 1, nothing is done in any other thread. Left out, as many as there are cores
+    /// and entries for.
+    pub threads: Option<NonZeroUsize>,
 }
 
 /// What a verified export is.
@@ -73,9 +80,19 @@ fn base64<S: Serializer>(hash: &Hash, serializer: S) -> Result<S::Ok, S::Error> 
 /// Verifies an export. Reads it once, front to back.
 ///
 /// # Errors
-/// [`VerifyError`] says which line and which entry, and what is wrong with it.
+/// [`VerifyError`] says which line and which entry, and what is wrong with it: the first in the file, however many threads
+/// look.
 pub fn verify_export(reader: impl BufRead, options: &Options<'_>) -> Result<Report, VerifyError> {
-    let mut lines = Lines { reader, number: 0, buffer: Vec::new() };
+    verify_in_blocks(reader, options, BLOCK_BYTES)
+}
+
+/// Verifies an export in blocks of about this size.
+pub(crate) fn verify_in_blocks(
+    reader: impl BufRead,
+    options: &Options<'_>,
+    block_bytes: usize,
+) -> Result<Report, VerifyError> {
+    let mut lines = Lines::of(reader);
     let mut digest = Sha256::new();
 
     lines.advance(Expected::Header)?;
@@ -87,8 +104,9 @@ pub fn verify_export(reader: impl BufRead, options: &Options<'_>) -> Result<Repo
     let signers = signers(&header, &options.pinned)?;
     let previous = previous(&header, options)?;
 
-    let entries = Entries::read(&header, &mut lines, &mut digest, previous.as_ref(), options)?;
-    checkpoint(&header, &mut lines, &entries.tree)?;
+    let entries = Entries::read(&header, &mut lines, digest, previous.as_ref(), options, block_bytes)?;
+    let Entries { tree, mut digest, erased, first, last, .. } = entries;
+    checkpoint(&header, &mut lines, &tree)?;
     digest.update(lines.raw());
     seal(&header, &mut lines, digest.finish())?;
     lines.end()?;
@@ -100,10 +118,10 @@ pub fn verify_export(reader: impl BufRead, options: &Options<'_>) -> Result<Repo
         slug,
         exported_at,
         entries: size,
-        erased: entries.erased,
-        root: entries.tree.root(),
-        first: entries.first,
-        last: entries.last,
+        erased,
+        root: tree.root(),
+        first,
+        last,
         signers,
         previous: previous.map(|checkpoint| checkpoint.size),
     })
@@ -149,77 +167,9 @@ fn previous(header: &ExportHeader, options: &Options<'_>) -> Result<Option<Check
     Ok(Some(previous))
 }
 
-/// What is kept of the entries.
-#[derive(Default)]
-struct Entries {
-    tree: CompactRange,
-    erased: u64,
-    first: Option<Timestamp>,
-    last: Option<Timestamp>,
-}
-
-impl Entries {
-    fn read(
-        header: &ExportHeader,
-        lines: &mut Lines<impl BufRead>,
-        digest: &mut Sha256,
-        previous: Option<&Checkpoint>,
-        options: &Options<'_>,
-    ) -> Result<Self, VerifyError> {
-        let mut entries = Self::default();
-        entries.compare(previous, lines.number)?;
-        for index in 0..header.size {
-            lines.advance(Expected::Entry(index))?;
-            let entry = match EntryLine::parse(lines.line()) {
-                Ok(entry) if entry.index == index => entry,
-                Ok(EntryLine { index: found, .. }) => return Err(lines.misplaced(index, found)),
-                Err(source) => return Err(damaged(lines.number, lines.line(), Expected::Entry(index), source)),
-            };
-            entries.take(&entry, &header.tenant, lines.number)?;
-            entries.compare(previous, lines.number)?;
-            digest.update(lines.raw());
-            if let Some(progress) = options.progress
-                && ((index + 1).is_multiple_of(PROGRESS_ENTRIES) || index + 1 == header.size)
-            {
-                progress(index + 1, header.size);
-            }
-        }
-        Ok(entries)
-    }
-
-    fn take(&mut self, entry: &EntryLine<'_>, tenant: &str, line: u64) -> Result<(), VerifyError> {
-        let EntryLine { index, leaf, entry } = *entry;
-        if let Some(bytes) = entry {
-            if leaf_hash(bytes) != leaf {
-                return Err(VerifyError::Altered { line, index });
-            }
-            let checked = Entry::check(bytes).map_err(|source| VerifyError::Entry { line, index, source })?;
-            if checked.tenant != tenant {
-                return Err(VerifyError::Foreign { line, index });
-            }
-            self.first.get_or_insert(checked.time);
-            self.last = Some(checked.time);
-        } else {
-            self.erased += 1;
-        }
-        self.tree.append(leaf, |_, _, _| {});
-        Ok(())
-    }
-
-    /// Compares with the earlier checkpoint once as many entries are there.
-    fn compare(&self, previous: Option<&Checkpoint>, line: u64) -> Result<(), VerifyError> {
-        match previous {
-            Some(previous) if previous.size == self.tree.size() && previous.root != self.tree.root() => {
-                Err(VerifyError::Rewritten { line, previous: previous.size })
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
 fn checkpoint(header: &ExportHeader, lines: &mut Lines<impl BufRead>, tree: &CompactRange) -> Result<(), VerifyError> {
     lines.advance(Expected::Checkpoint)?;
-    let line = lines.number;
+    let line = lines.number();
     let parsed = CheckpointLine::parse(lines.line());
     let CheckpointLine { checkpoint: note } = parsed.map_err(|source| match LineKind::of(lines.line()) {
         Some(LineKind::Entry) => VerifyError::Surplus { line, size: header.size },
@@ -245,7 +195,7 @@ fn checkpoint(header: &ExportHeader, lines: &mut Lines<impl BufRead>, tree: &Com
 
 fn seal(header: &ExportHeader, lines: &mut Lines<impl BufRead>, digest: Hash) -> Result<(), VerifyError> {
     lines.advance(Expected::Seal)?;
-    let line = lines.number;
+    let line = lines.number();
     let parsed = SealLine::parse(lines.line());
     let SealLine { seal: note } = parsed.map_err(|source| damaged(line, lines.line(), Expected::Seal, source))?;
     let opened = note::open(&note, &header.keys).map_err(|source| VerifyError::Seal { line, source })?;
@@ -261,75 +211,5 @@ fn seal(header: &ExportHeader, lines: &mut Lines<impl BufRead>, digest: Hash) ->
     if seal.digest != digest { Err(VerifyError::SealDigest { line }) } else { Ok(()) }
 }
 
-/// Lines of bounded length, one in memory at a time.
-struct Lines<R> {
-    reader: R,
-    number: u64,
-    buffer: Vec<u8>,
-}
-
-impl<R: BufRead> Lines<R> {
-    /// Goes to the next line, which has to be there and to be complete.
-    fn advance(&mut self, expected: Expected) -> Result<(), VerifyError> {
-        let is_complete = self.read()?;
-        if self.buffer.is_empty() && self.number == 0 {
-            return Err(VerifyError::Empty);
-        }
-        self.number += 1;
-        let line = self.number;
-        if !is_complete {
-            return Err(match self.buffer.len() {
-                0..=LINE_BYTES_MAX => VerifyError::Truncated { line, expected },
-                _ => VerifyError::LineTooLong { line },
-            });
-        }
-        Ok(())
-    }
-
-    /// The line, without its newline.
-    fn line(&self) -> &[u8] {
-        self.buffer.strip_suffix(b"\n").unwrap_or(&self.buffer)
-    }
-
-    /// The line, with its newline.
-    fn raw(&self) -> &[u8] {
-        &self.buffer
-    }
-
-    /// Reads up to a newline, the end or the limit. Whether there was a newline.
-    fn read(&mut self) -> Result<bool, VerifyError> {
-        self.buffer.clear();
-        let limit = u64::try_from(LINE_BYTES_MAX + 1).unwrap_or(u64::MAX);
-        let read = self.reader.by_ref().take(limit).read_until(b'\n', &mut self.buffer);
-        read.map_err(|source| VerifyError::Read { line: self.number, source })?;
-        Ok(self.buffer.ends_with(b"\n"))
-    }
-
-    /// Nothing may follow.
-    fn end(&mut self) -> Result<(), VerifyError> {
-        self.read()?;
-        if self.buffer.is_empty() { Ok(()) } else { Err(VerifyError::TrailingData { line: self.number + 1 }) }
-    }
-
-    /// What it means that `found` stands on the last line, where `index` belongs.
-    fn misplaced(&mut self, index: u64, found: u64) -> VerifyError {
-        let line = self.number;
-        // All before `index` were there.
-        if found < index {
-            return VerifyError::Repeated { line, index, found };
-        }
-        // Whether it comes later costs reading on, but tells a deletion from a swap.
-        let mut number = line;
-        while let Ok(true) = self.read() {
-            number += 1;
-            if matches!(EntryLine::parse(self.line()), Ok(EntryLine { index: other, .. }) if other == index) {
-                return VerifyError::OutOfOrder { line, index, found, later: number };
-            }
-        }
-        VerifyError::Missing { line, expected: Expected::Entry(index) }
-    }
-}
-
 #[cfg(test)]
-#[path = "export_tests.rs"]
 mod tests;

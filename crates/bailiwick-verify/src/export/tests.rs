@@ -1,9 +1,10 @@
 //! Exports that are right, and each way in which one can be wrong although its seal is good: what a server with all
 //! keys could try.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 
+use bailiwick_ledger::export::{EntryLine, LINE_BYTES_MAX};
 use bailiwick_ledger::note::{self, NoteSigner};
 use bailiwick_ledger::{Checkpoint, Entry};
 
@@ -289,6 +290,91 @@ fn progress_is_told_and_ends_with_all_entries() {
     let progress = |done, all| told.borrow_mut().push((done, all));
     verify_export(&export.file()[..], &Options { progress: Some(&progress), ..Options::default() }).unwrap();
     assert_eq!(*told.borrow(), [(16_384, 20_000), (20_000, 20_000)]);
+}
+
+/// The lines of an export that does not end, one at a time.
+struct Endless<'a> {
+    export: &'a Export,
+    next: &'a Cell<u64>,
+    line: Vec<u8>,
+    at: usize,
+}
+
+impl io::Read for Endless<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.at == self.line.len() {
+            let index = self.next.replace(self.next.get() + 1);
+            if index == 40_000 {
+                return Err(io::Error::other("enough"));
+            }
+            let (leaf, bytes) = &self.export.entries[0];
+            self.line.clear();
+            EntryLine { index, leaf: *leaf, entry: bytes.as_deref() }.write(&mut self.line);
+            self.line.push(b'\n');
+            self.at = 0;
+        }
+        let read = io::Read::read(&mut &self.line[self.at..], buffer)?;
+        self.at += read;
+        Ok(read)
+    }
+}
+
+#[test]
+fn what_is_read_ahead_does_not_grow_with_the_export() {
+    const BYTES: usize = 20_000;
+    let mut export = Export::new(7, 1);
+    export.header.size = CompactRange::SIZE_MAX;
+    let header = export.header.line();
+    for (threads, blocks) in [(1, 1), (2, 4), (5, 10)] {
+        let (next, told, most) = (Cell::new(0), Cell::new(0), Cell::new(0));
+        let progress = |done, _| {
+            told.set(done);
+            most.set(most.get().max(next.get() - done));
+        };
+        let entries = Endless { export: &export, next: &next, line: vec![b'\n'], at: 0 };
+        let reader = io::BufReader::with_capacity(400, io::Read::chain(&header[..], entries));
+        let options = Options { threads: NonZeroUsize::new(threads), progress: Some(&progress), ..Options::default() };
+        let error = verify_in_blocks(reader, &options, BYTES).unwrap_err();
+        assert!(matches!(error, VerifyError::Read { line: 40_001, .. }), "{error}");
+        assert_eq!(told.get(), 32_768);
+        // A block ends with the line that fills it, and the reader is a line ahead of that.
+        let per_block = BYTES / export.entries[0].1.as_ref().unwrap().len() + 2;
+        assert!(most.get() <= (blocks * per_block) as u64, "{threads}: {} entries ahead", most.get());
+    }
+}
+
+#[test]
+fn several_threads_say_what_one_says_wherever_in_a_block_it_is() {
+    let good = Export::new(7, 60).file();
+    let lines: Vec<&[u8]> = good.split_inclusive(|byte| *byte == b'\n').collect();
+    let kept = Export::new(7, 60);
+    for at in 1..=60 {
+        // `verify` compares.
+        let mut swapped = lines.clone();
+        swapped.swap(at, 60);
+        assert_eq!(verify(&swapped.concat()).is_ok(), at == 60);
+        let mut dropped = lines.clone();
+        dropped.remove(at);
+        verify(&dropped.concat()).unwrap_err();
+        // An earlier checkpoint that does not fit comes before an entry that does not, and after one before it.
+        let mut checkpoint = kept.at(30);
+        checkpoint.root[0] ^= 1;
+        let previous = Some(checkpoint.sign(&kept.signers()).unwrap());
+        let options = Options { previous, threads: NonZeroUsize::new(2), ..Options::default() };
+        let error = verify_in_blocks(&swapped.concat()[..], &options, 2_000).unwrap_err();
+        assert_eq!(error.line(), Some(31.min(at as u64 + 1)), "{error}");
+    }
+}
+
+#[test]
+fn a_line_that_is_too_long_ends_the_search_for_an_entry() {
+    let export = Export::new(7, 3);
+    let unsealed = export.unsealed();
+    let mut lines: Vec<Vec<u8>> = unsealed.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
+    let first = lines.remove(1);
+    // Exactly as long as what is read of a line, and then what looks like the line that is missing.
+    lines.insert(2, [&vec![b'x'; LINE_BYTES_MAX + 1][..], &first].concat());
+    assert_eq!(verify(&lines.concat()).unwrap_err().to_string(), "line 2: entry 0 is missing");
 }
 
 #[test]
