@@ -14,6 +14,7 @@
 mod fleet;
 pub(crate) mod load;
 mod machine;
+mod neighbour;
 mod proc;
 mod report;
 pub(crate) mod respond;
@@ -85,6 +86,8 @@ enum Part {
     Growth,
     /// How long a change of policies takes to prove
     Proofs,
+    /// What a tenant's flood costs its neighbour
+    Neighbour,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -147,6 +150,10 @@ impl Bench {
             levels.sort_unstable();
             let mut sides = self.launch("growth", &mut report)?;
             self.growth(&mut sides, &levels, &mut report)?;
+        }
+        if wants(Part::Neighbour) {
+            let sides = self.launch("neighbour", &mut report)?;
+            report.neighbours = self.neighbours(&sides)?;
         }
         if wants(Part::Proofs) && self.bailiwick.is_some() {
             packages::install(&[packages::SOLVER])?;
@@ -231,6 +238,7 @@ impl Bench {
             pids: vec![idle.1.pid()],
             connections: CONNECTIONS,
             until: self.until(),
+            rest: Duration::ZERO,
             first: 0,
             units: vec![vec![Request::new("GET", "/")]],
         };
@@ -334,14 +342,19 @@ impl Bench {
 
     fn plan(&self, side: &dyn Side, units: &[Vec<Request>], connections: usize) -> Outcome<Plan> {
         let (addresses, pids, units) = (side.addresses(), side.pids()?, units.to_vec());
-        Ok(Plan { addresses, pids, connections, until: self.until(), first: 0, units })
+        Ok(Plan { addresses, pids, connections, until: self.until(), rest: Duration::ZERO, first: 0, units })
     }
 
-    fn load(&self, plan: &Plan) -> Outcome<Run> {
+    /// Sends the load, whatever is answered.
+    fn sent(&self, plan: &Plan) -> Outcome<Run> {
         let file = self.home.join("plan.json");
         fs::write(&file, serde_json::to_string(plan)?).context(file.display())?;
         let text = shell::capture(Command::new(&self.generator).arg("load").arg(&file))?;
-        let run: Run = serde_json::from_str(&text)?;
+        Ok(serde_json::from_str(&text)?)
+    }
+
+    fn load(&self, plan: &Plan) -> Outcome<Run> {
+        let run = self.sent(plan)?;
         if run.wrong > 0 {
             return Err(Failure::new(format!("{} wrong answers, the first: {}", run.wrong, run.first_wrong)));
         }
