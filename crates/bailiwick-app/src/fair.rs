@@ -566,16 +566,12 @@ mod tests {
             }
             // Every request ends when its time is over: the clock is what all of them have held so far.
             let (mut now, mut ends, mut held) = (0, vec![0; total], vec![0; parties]);
-            let mut seen = 0;
             for _ in 0..4_000 {
                 let at = (0..watched.running.len()).min_by_key(|at| ends[*at]).unwrap();
                 let (flow, _) = watched.running[at];
                 let party = flows.iter().position(|other| *other == flow).unwrap();
                 watched.enter(flow, usize::MAX);
-                if seen > 0 {
-                    held[party] += cost_us[party];
-                }
-                seen += 1;
+                held[party] += cost_us[party];
                 now = now.max(ends[at]);
                 ends.remove(at);
                 watched.leave(at, Duration::from_micros(u64::try_from(cost_us[party]).unwrap()));

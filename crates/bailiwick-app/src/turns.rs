@@ -179,7 +179,14 @@ impl App {
         let scheduler = self.turns.scheduler(Work::of(action));
         let scheduler = scheduler.ok_or_else(|| AppError::internal("work that nobody schedules"))?;
         let Full { most } = match scheduler.enter(flow, || self.queue_max(flow)).await {
-            Ok(turn) => return Ok(turn),
+            Ok(turn) => {
+                if matches!(flow, Flow::Stranger { .. }) {
+                    // A failed login waits for nothing, so however many come at once, none would find another there.
+                    // Behind whoever is ready now, they do.
+                    tokio::task::yield_now().await;
+                }
+                return Ok(turn);
+            }
             Err(full) => full,
         };
         let error = AppError::overloaded(most, self.turns.refusal_delay);
