@@ -432,11 +432,6 @@ impl App {
         self.snapshots.remove(&tenant);
     }
 
-    /// A tenant as it was when it was last looked at, if it is in memory.
-    pub(crate) fn snapshot_in_memory(&self, tenant: TenantId) -> Option<Arc<Snapshot>> {
-        self.snapshots.get(&tenant)
-    }
-
     /// Drops everything that was cached.
     pub(crate) fn forget_all(&self) {
         self.snapshots.clear();

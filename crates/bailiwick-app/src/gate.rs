@@ -46,6 +46,9 @@ impl Gates {
 pub(crate) struct Gate {
     bucket: Mutex<Bucket>,
     in_flight: AtomicU64,
+    /// How many requests may wait for their turn, as of the last one that was let in: turns come before anything of the
+    /// tenant is read. Zero while nobody was.
+    queue_max: AtomicU64,
     /// Failed logins, refusals by rate and for want of room to wait, written down at most once a window.
     pub(crate) failed_logins: Collapse,
     pub(crate) rate_refusals: Collapse,
@@ -85,7 +88,13 @@ impl Gate {
         is_full && is_empty && noted.into_iter().all(|collapse| collapse.is_as_new(now))
     }
 
+    /// How many requests may wait for their turn, if that is known.
+    pub(crate) fn queue_max(&self) -> Option<u64> {
+        Some(self.queue_max.load(Ordering::Relaxed)).filter(|most| *most > 0)
+    }
+
     pub(crate) fn enter(self: &Arc<Self>, limits: &Limits, now: Timestamp) -> Result<Pass, AppError> {
+        self.queue_max.store(limits.of(Limit::QueuedRequests), Ordering::Relaxed);
         let most = limits.of(Limit::ConcurrentRequests);
         if self.in_flight.fetch_add(1, Ordering::Relaxed) >= most {
             self.in_flight.fetch_sub(1, Ordering::Relaxed);

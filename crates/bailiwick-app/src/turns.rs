@@ -211,12 +211,12 @@ impl App {
 
     /// How many requests of a flow may wait.
     fn queue_max(&self, flow: Flow) -> usize {
-        let snapshot = match flow {
-            Flow::Tenant(tenant) => self.snapshot_in_memory(tenant),
+        let most = match flow {
+            Flow::Tenant(tenant) => self.gates.of(tenant).queue_max(),
             Flow::Stranger { .. } => None,
         };
-        let limits = snapshot.as_ref().map_or(&self.config.limits, |snapshot| &snapshot.limits);
-        usize::try_from(limits.of(Limit::QueuedRequests)).unwrap_or(usize::MAX)
+        let most = most.unwrap_or_else(|| self.config.limits.of(Limit::QueuedRequests));
+        usize::try_from(most).unwrap_or(usize::MAX)
     }
 
     /// Writes an entry for a flood that was refused, once in a while. Best effort: it is refused either way.
