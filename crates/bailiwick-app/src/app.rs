@@ -265,7 +265,8 @@ impl App {
         for _ in 0..ATTEMPTS_MAX {
             let admitted = match self.admit(meta, action).await {
                 Err(error) if self.should_retry(&error) => continue,
-                admitted => admitted?,
+                Err(error) => return Err(self.turns.refused(error).await),
+                Ok(admitted) => admitted,
             };
             // First of all, so that nobody can fill ledgers with refusals faster than with anything else.
             let tenant = admitted.snapshot.tenant;
@@ -330,7 +331,8 @@ impl App {
         for _ in 0..ATTEMPTS_MAX {
             let admitted = match self.admit(meta, action).await {
                 Err(error) if self.should_retry(&error) => continue,
-                admitted => admitted?,
+                Err(error) => return Err(self.turns.refused(error).await),
+                Ok(admitted) => admitted,
             };
             // First of all, so that nobody can fill ledgers with refusals faster than with anything else.
             let tenant = admitted.snapshot.tenant;

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use bailiwick_types::{Action, CredentialText, Limit, TenantId};
+use bailiwick_types::{Action, CredentialText, ErrorClass, Limit, TenantId};
 use quick_cache::sync::Cache;
 
 use crate::app::App;
@@ -96,6 +96,9 @@ pub struct TurnsConfig {
     /// How long a refusal is held back, so that who sends the next request when the last one is answered cannot keep the
     /// server busy with refusing.
     pub refusal_delay: Duration,
+    /// How much longer a failed login holds its place. It costs little and waits for nothing, so it is this that bounds
+    /// how many there are in a second.
+    pub failed_login_hold: Duration,
 }
 
 impl Default for TurnsConfig {
@@ -107,6 +110,7 @@ impl Default for TurnsConfig {
             long: places(2 * cores, cores / 2, 10),
             proof: places(cores, cores / 2, 100),
             refusal_delay: Duration::from_millis(500),
+            failed_login_hold: Duration::from_millis(5),
         }
     }
 }
@@ -118,6 +122,7 @@ const FAMILIAR_MAX: usize = 65_536;
 pub(crate) struct Turns {
     schedulers: [(Work, Arc<Scheduler>); 3],
     refusal_delay: Duration,
+    failed_login_hold: Duration,
     /// Which tenant a credential was of when it was good, by a keyed hash of its text.
     familiar: Cache<u64, TenantId>,
     keyed: RandomState,
@@ -135,6 +140,7 @@ impl Turns {
                 (work, Scheduler::new(places))
             }),
             refusal_delay: config.refusal_delay,
+            failed_login_hold: config.failed_login_hold,
             familiar: Cache::new(FAMILIAR_MAX),
             keyed: RandomState::new(),
         }
@@ -148,6 +154,14 @@ impl Turns {
                 self.familiar.insert(print, tenant);
             }
         }
+    }
+
+    /// An admission that failed, after as long as it is to hold its turn.
+    pub(crate) async fn refused(&self, error: AppError) -> AppError {
+        if error.class() == ErrorClass::Unauthenticated {
+            tokio::time::sleep(self.failed_login_hold).await;
+        }
+        error
     }
 
     fn flow(&self, meta: &RequestMeta) -> Flow {

@@ -183,8 +183,8 @@ impl World {
         let store = SqliteStore::open(&self.database_file(), options).expect("the database opens");
         let observed = Arc::new(Observed::new(Arc::clone(&store) as Arc<dyn Store>));
         let mut config = self.options.app.clone();
-        // The only wait that the world's clock does not decide about.
-        config.turns.refusal_delay = Duration::ZERO;
+        // The only waits that the world's clock does not decide about.
+        (config.turns.refusal_delay, config.turns.failed_login_hold) = (Duration::ZERO, Duration::ZERO);
         let app = App::new(
             Arc::clone(&observed) as Arc<dyn Store>,
             Arc::clone(&self.clock) as _,

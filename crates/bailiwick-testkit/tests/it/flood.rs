@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 fn world(places: Places, queue: u64) -> World {
     let mut limits = Limits::default();
     limits.set(Limit::QueuedRequests, Some(queue));
-    let turns = TurnsConfig { short: places, long: places, proof: places, refusal_delay: Duration::ZERO };
+    let turns = TurnsConfig { short: places, long: places, proof: places, ..TurnsConfig::default() };
     let world =
         World::with(WorldOptions { app: AppConfig { turns, limits, ..AppConfig::default() }, ..Default::default() });
     // Both are known: their credentials have been good once.
