@@ -178,17 +178,20 @@ pub(crate) fn table(text: &mut String, neighbours: &[Neighbour]) {
         #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
         let share = refused as f64 / answers.max(1) as f64;
         let ratio = neighbour.ratio();
+        // A server that answers the neighbour nothing at all has no latency to compare.
+        let ratio = match neighbour.flooded.iter().all(|run| run.done > 0) {
+            true => format!("**{}×** ({})", short(ratio.median), range(ratio, short)),
+            false => "**no answer** in some round".to_owned(),
+        };
         let _ = writeln!(
             text,
-            "| {} | {} | {} / {} | {} / {} | **{}×** ({}) | {} | {} | {} | {} |",
+            "| {} | {} | {} / {} | {} / {} | {ratio} | {} | {} | {} | {} |",
             neighbour.flood,
             neighbour.side,
             of(&neighbour.alone, |run| run.p50_ms),
             of(&neighbour.alone, |run| run.p99_ms),
             of(&neighbour.flooded, |run| run.p50_ms),
             of(&neighbour.flooded, |run| run.p99_ms),
-            short(ratio.median),
-            range(ratio, short),
             sum(&neighbour.alone, |run| run.wrong) + sum(&neighbour.flooded, |run| run.wrong),
             whole(Spread::of(neighbour.loud.iter().map(|run| run.rate)).median),
             percent(share),
