@@ -25,6 +25,8 @@ pub(crate) struct Answer {
     chunked: bool,
     /// Whether the server closes the connection after it.
     pub(crate) closes: bool,
+    /// Whether it says when to try again.
+    pub(crate) has_retry_after: bool,
 }
 
 impl Answer {
@@ -52,7 +54,7 @@ pub(crate) fn parse(buffer: &[u8]) -> Outcome<Option<Answer>> {
     let status_line = lines.next().unwrap_or_default();
     let status = status_line.get(9..12).and_then(digits).context("not an HTTP answer")?;
     let status = u16::try_from(status).context("not an HTTP status")?;
-    let (mut length, mut chunked, mut closes) = (None, false, false);
+    let (mut length, mut chunked, mut closes, mut has_retry_after) = (None, false, false, false);
     for line in lines {
         let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
         let (name, value) = line.split_at(colon);
@@ -63,6 +65,8 @@ pub(crate) fn parse(buffer: &[u8]) -> Outcome<Option<Answer>> {
             chunked = value.eq_ignore_ascii_case(b"chunked");
         } else if name.eq_ignore_ascii_case(b"connection") {
             closes = value.eq_ignore_ascii_case(b"close");
+        } else if name.eq_ignore_ascii_case(b"retry-after") {
+            has_retry_after = digits(value).is_some();
         }
     }
     let start = head_end + 4;
@@ -74,7 +78,7 @@ pub(crate) fn parse(buffer: &[u8]) -> Outcome<Option<Answer>> {
         let length = length.context("an answer without a length")?;
         Some(start + length).filter(|end| *end <= buffer.len())
     };
-    Ok(end.map(|end| Answer { status, body: start..end, chunked, closes }))
+    Ok(end.map(|end| Answer { status, body: start..end, chunked, closes, has_retry_after }))
 }
 
 fn chunked_end(buffer: &[u8], start: usize) -> Option<usize> {

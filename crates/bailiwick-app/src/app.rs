@@ -1,6 +1,6 @@
 //! The kernel: snapshots, keys and the admission of requests.
 //!
-//! A request takes one way: [`App::run`] or [`App::run_platform`] → authenticate → restated tenant, tenant state, gate →
+//! A request takes one way: [`App::run`] or [`App::run_platform`] → its turn → authenticate → restated tenant, tenant state, gate →
 //! the use case climbs the ladder in its transaction → commit with the entry → answer. If the store answers `Stale` or
 //! `Conflict` the whole way is walked again, from authentication.
 //!
@@ -38,6 +38,7 @@ use crate::prove::{NoProver, Prover};
 use crate::records::{Stored, TenantMeta};
 use crate::request::{Door, RequestMeta};
 use crate::snapshot::{KnownCredential, Snapshot};
+use crate::turns::{Turns, TurnsConfig};
 use crate::tx::{Answer, PlatformTx, Reply, TenantTx};
 
 /// How the kernel behaves; everything here has a sensible default.
@@ -67,6 +68,8 @@ pub struct AppConfig {
     pub root_source: Option<RootSource>,
     /// What this node is called, where people must tell nodes apart.
     pub node: String,
+    /// How many requests run at a time.
+    pub turns: TurnsConfig,
 }
 
 /// How far back a tenant is known unless the configuration says otherwise.
@@ -86,6 +89,7 @@ impl Default for AppConfig {
             build: || None,
             root_source: None,
             node: "node".to_owned(),
+            turns: TurnsConfig::default(),
         }
     }
 }
@@ -106,6 +110,7 @@ pub struct App {
     pub(crate) started: Timestamp,
     snapshots: Cache<TenantId, Arc<Snapshot>>,
     pub(crate) gates: Gates,
+    pub(crate) turns: Turns,
     pub(crate) isolation: IsolationBoard,
     /// What [`AppConfig::build`] said.
     pub(crate) build: tokio::sync::OnceCell<Option<String>>,
@@ -182,6 +187,9 @@ pub trait PlatformUseCase: Send + Sync {
 /// How often an admission is repeated when state moves under it before the caller is told to try again.
 const ATTEMPTS_MAX: usize = 64;
 
+/// How many records are opened before others get the thread.
+const RECORDS_AT_ONCE: usize = 64;
+
 /// How many policy documents are compiled at a time.
 const COMPILING_MAX: usize = 2;
 
@@ -198,6 +206,7 @@ impl App {
         let cached = config.tenants_cached_max;
         let started = clock.now();
         let probing = Probing::new(random.as_ref());
+        let turns = Turns::new(&config.turns);
         Arc::new(Self {
             store,
             clock,
@@ -213,6 +222,7 @@ impl App {
             started,
             snapshots: Cache::new(cached),
             gates: Gates::default(),
+            turns,
             isolation: IsolationBoard::default(),
             build: tokio::sync::OnceCell::new(),
             compiled: Cache::new(50_000),
@@ -248,17 +258,20 @@ impl App {
         input: impl FnOnce() -> Result<U, AppError> + Send,
     ) -> Result<Answer<U::Reply>, AppError> {
         let action = U::Action::ACTION;
+        let _turn = self.turn(meta, action).await?;
         let mut input = Some(input);
         let mut parsed: Option<Result<U, AppError>> = None;
         let mut pass: Option<Pass> = None;
         for _ in 0..ATTEMPTS_MAX {
             let admitted = match self.admit(meta, action).await {
                 Err(error) if self.should_retry(&error) => continue,
-                admitted => admitted?,
+                Err(error) => return Err(self.turns.refused(error).await),
+                Ok(admitted) => admitted,
             };
             // First of all, so that nobody can fill ledgers with refusals faster than with anything else.
             let tenant = admitted.snapshot.tenant;
             if pass.is_none() {
+                self.turns.remember(meta, tenant);
                 self.counts.count(tenant, |counts| counts.requests += 1);
             }
             match self.pass_gate(&mut pass, &admitted, meta, action).await {
@@ -311,17 +324,20 @@ impl App {
         input: impl FnOnce() -> Result<U, AppError> + Send,
     ) -> Result<Answer<U::Reply>, AppError> {
         let action = U::Action::ACTION;
+        let _turn = self.turn(meta, action).await?;
         let mut input = Some(input);
         let mut parsed: Option<Result<U, AppError>> = None;
         let mut pass: Option<Pass> = None;
         for _ in 0..ATTEMPTS_MAX {
             let admitted = match self.admit(meta, action).await {
                 Err(error) if self.should_retry(&error) => continue,
-                admitted => admitted?,
+                Err(error) => return Err(self.turns.refused(error).await),
+                Ok(admitted) => admitted,
             };
             // First of all, so that nobody can fill ledgers with refusals faster than with anything else.
             let tenant = admitted.snapshot.tenant;
             if pass.is_none() {
+                self.turns.remember(meta, tenant);
                 self.counts.count(tenant, |counts| counts.requests += 1);
             }
             match self.pass_gate(&mut pass, &admitted, meta, action).await {
@@ -449,6 +465,10 @@ impl App {
         for (key, record) in records {
             let opened = snapshot.open::<R>(&key, record.version, &record.sealed)?;
             out.push((key, record.version, opened));
+            if out.len().is_multiple_of(RECORDS_AT_ONCE) {
+                // A long list must not hold a thread that others' requests wait for.
+                tokio::task::yield_now().await;
+            }
         }
         Ok(out)
     }

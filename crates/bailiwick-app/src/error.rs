@@ -1,5 +1,7 @@
 //! What a use case can fail with.
 
+use std::time::Duration;
+
 use bailiwick_authz::AuthenticationError;
 use bailiwick_seal::SealError;
 use bailiwick_store::{CommitError, StoreError};
@@ -72,6 +74,13 @@ impl AppError {
     /// Too fast: try again after this long.
     pub(crate) fn rate_limited(retry_after_ms: u64) -> Self {
         Self { retry_after_ms: Some(retry_after_ms), ..Self::new(Code::RateLimited) }
+    }
+
+    /// Too many wait already: try again once the refusal is there, and a while later.
+    pub(crate) fn overloaded(most: usize, delay: Duration) -> Self {
+        let detail = format!("{} is limited to {most} {}", Limit::QueuedRequests, Limit::QueuedRequests.unit());
+        let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+        Self { retry_after_ms: Some(delay_ms.max(1_000)), ..Self::with_detail(Code::Overloaded, detail) }
     }
 
     /// A policy text that is not accepted.

@@ -81,7 +81,9 @@ impl Export {
     /// # Errors
     /// [`Code::PermissionDenied`] if something was revoked meanwhile; the stream must be broken off, not ended.
     pub async fn next_piece(&mut self) -> Result<Option<Vec<u8>>, AppError> {
+        let turn = self.app.turn_for_piece(self.plan.snapshot.tenant).await?;
         let piece = self.make_piece().await?;
+        drop(turn);
         // Last: a revocation that comes while the piece is made is acknowledged before the piece would be read.
         self.check_standing().await?;
         Ok(piece)

@@ -46,9 +46,13 @@ impl Gates {
 pub(crate) struct Gate {
     bucket: Mutex<Bucket>,
     in_flight: AtomicU64,
-    /// Failed logins and refusals by rate, written down at most once a window.
+    /// How many requests may wait for their turn, as of the last one that was let in: turns come before anything of the
+    /// tenant is read. Zero while nobody was.
+    queue_max: AtomicU64,
+    /// Failed logins, refusals by rate and for want of room to wait, written down at most once a window.
     pub(crate) failed_logins: Collapse,
     pub(crate) rate_refusals: Collapse,
+    pub(crate) overloads: Collapse,
 }
 
 /// A token bucket of thousandths of a request, so that low rates refill evenly.
@@ -80,10 +84,17 @@ impl Gate {
         // A bucket holds what comes in a second.
         let is_full = self.bucket.lock().filled_at.is_none_or(|filled| now.since(filled).as_millis() >= 1_000);
         let is_empty = self.in_flight.load(Ordering::Relaxed) == 0;
-        is_full && is_empty && self.failed_logins.is_as_new(now) && self.rate_refusals.is_as_new(now)
+        let noted = [&self.failed_logins, &self.rate_refusals, &self.overloads];
+        is_full && is_empty && noted.into_iter().all(|collapse| collapse.is_as_new(now))
+    }
+
+    /// How many requests may wait for their turn, if that is known.
+    pub(crate) fn queue_max(&self) -> Option<u64> {
+        Some(self.queue_max.load(Ordering::Relaxed)).filter(|most| *most > 0)
     }
 
     pub(crate) fn enter(self: &Arc<Self>, limits: &Limits, now: Timestamp) -> Result<Pass, AppError> {
+        self.queue_max.store(limits.of(Limit::QueuedRequests), Ordering::Relaxed);
         let most = limits.of(Limit::ConcurrentRequests);
         if self.in_flight.fetch_add(1, Ordering::Relaxed) >= most {
             self.in_flight.fetch_sub(1, Ordering::Relaxed);

@@ -15,6 +15,8 @@ use parking_lot::Mutex;
 
 use crate::app::App;
 use crate::error::{AppError, Retry};
+use crate::fair::Load;
+use crate::turns::Work;
 
 /// Of how many tenants there are numbers at most. Whoever was away longest makes room, and begins again at zero.
 pub const TENANTS_MAX: usize = 256;
@@ -57,6 +59,8 @@ pub struct Metrics {
     pub commit_times: CommitTimes,
     /// Of the tenants that were here lately, in order of their ids.
     pub tenants: Vec<(TenantId, Counts)>,
+    /// What runs and what waits for its turn, by kind of work.
+    pub turns: Vec<(Work, Load)>,
     /// What the store counts: name, what it is, value.
     pub store: Vec<(&'static str, &'static str, u64)>,
 }
@@ -138,7 +142,8 @@ impl App {
             sum_us: counted.sum_us.load(Ordering::Relaxed),
             count: counted.commits.load(Ordering::Relaxed),
         };
-        Metrics { total: *counted.total.lock(), commit_times, tenants, store: self.store.metrics() }
+        let turns = self.turns.loads().to_vec();
+        Metrics { total: *counted.total.lock(), commit_times, tenants, turns, store: self.store.metrics() }
     }
 }
 

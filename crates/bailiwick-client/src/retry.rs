@@ -20,7 +20,7 @@ pub(crate) fn may_repeat(repeat: Repeat, error: &ClientError) -> bool {
         // the server's word for it.
         ClientError::Problem { problem, .. } => {
             repeat == Repeat::Safe
-                && problem.status == 503
+                && matches!(problem.status, 429 | 503)
                 && matches!(error.class(), ErrorClass::Busy | ErrorClass::Stale)
         }
         ClientError::Interrupted { .. } => repeat == Repeat::Safe,

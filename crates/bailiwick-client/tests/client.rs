@@ -89,7 +89,7 @@ fn methods_without_a_body_go_out_empty() {
 #[test]
 fn a_busy_server_is_asked_again_with_the_same_key() {
     let fake = Fake::start(|n, _| match n {
-        0 => Canned::problem(503, "overloaded").with("retry-after", "3"),
+        0 => Canned::problem(429, "overloaded").with("retry-after", "3"),
         1 => Canned::problem(503, "contention"),
         2 => Canned::HangUp,
         _ => Canned::json(201, "{}"),
@@ -119,7 +119,7 @@ fn two_calls_have_two_keys() {
 
 #[test]
 fn attempts_end() {
-    let fake = Fake::start(|_, _| Canned::problem(503, "overloaded"));
+    let fake = Fake::start(|_, _| Canned::problem(429, "overloaded"));
     let error = client(&fake).send(&routes::health()).unwrap_err();
     assert_eq!(error.code(), Some(Code::Overloaded));
     assert_eq!(fake.seen().len(), 4);
@@ -158,7 +158,7 @@ fn a_refusal_without_a_request_id_has_the_headers() {
 
 #[test]
 fn what_is_remembered_nowhere_is_sent_once() {
-    for canned in [|| Canned::problem(503, "overloaded"), || Canned::HangUp] {
+    for canned in [|| Canned::problem(429, "overloaded"), || Canned::HangUp] {
         let fake = Fake::start(move |_, _| canned());
         let body = bailiwick_types::api::platform::Unseal { key: Some("share".into()), reset: false };
         assert!(client(&fake).send(&routes::unseal(&body)).is_err());

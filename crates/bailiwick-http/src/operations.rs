@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bailiwick_app::AppError;
 use bailiwick_app::installation::VERSION;
 use bailiwick_app::metrics::{COMMIT_MS_BOUNDS, Counts, Metrics};
+use bailiwick_app::{AppError, Load};
 use bailiwick_types::api::isolation::IsolationState;
 use http::{StatusCode, header};
 use serde::Serialize;
@@ -196,6 +196,25 @@ fn of_app(page: &mut Page, metrics: &Metrics) -> std::fmt::Result {
         page.family(each, "counter", &format!("{help}, of the tenants that were here lately."))?;
         for (tenant, counts) in &metrics.tenants {
             page.value(&format!("{{tenant=\"{tenant}\"}}"), of(counts))?;
+        }
+    }
+    type OfLoad = fn(&Load) -> u64;
+    let loads: [(&'static str, &'static str, &str, OfLoad); 3] = [
+        ("bailiwick_turns_running", "gauge", "Requests whose turn it is, by kind of work.", |load| load.running),
+        ("bailiwick_turns_waiting", "gauge", "Requests that wait for their turn, by kind of work.", |load| {
+            load.waiting
+        }),
+        (
+            "bailiwick_turns_refused_total",
+            "counter",
+            "Requests that were refused because too many of their tenant waited, by kind of work.",
+            |load| load.refused,
+        ),
+    ];
+    for (name, kind, help, of) in loads {
+        page.family(name, kind, help)?;
+        for (work, load) in &metrics.turns {
+            page.value(&format!("{{work=\"{}\"}}", work.as_str()), of(load))?;
         }
     }
     page.family("bailiwick_commit_seconds", "histogram", "How long commits took, until they were durable.")?;

@@ -183,11 +183,14 @@ impl World {
         let options = self.options.store.clone().unwrap_or(small);
         let store = SqliteStore::open(&self.database_file(), options).expect("the database opens");
         let observed = Arc::new(Observed::new(Arc::clone(&store) as Arc<dyn Store>));
+        let mut config = self.options.app.clone();
+        // The only waits that the world's clock does not decide about.
+        (config.turns.refusal_delay, config.turns.failed_login_hold) = (Duration::ZERO, Duration::ZERO);
         let app = App::new(
             Arc::clone(&observed) as Arc<dyn Store>,
             Arc::clone(&self.clock) as _,
             Arc::clone(&self.random) as _,
-            self.options.app.clone(),
+            config,
         );
         let http = HttpConfig { root_key_file: Some(self.root_key_file()), ..self.options.http.clone() };
         let server = Server::new(app, http).expect("no two routes collide");

@@ -21,7 +21,7 @@ pub enum ErrorClass {
     Sealed,
     /// State kept changing while the request was decided; try again.
     Stale,
-    /// The server cannot do it now; try again.
+    /// The server cannot do it now, or not for this tenant; try again.
     Busy,
     /// Our fault. Shows a request id and nothing else.
     Fault,
@@ -148,7 +148,7 @@ codes! {
     NotInitialized = "not_initialized", Sealed, 503, "the installation is not initialised", "initialise it: `bailiwick init`";
     Contention = "contention", Stale, 503, "the state kept changing while the request was decided", "try again";
     StorageUnavailable = "storage_unavailable", Busy, 503, "the storage did not confirm the request: it was not carried out, or perhaps just now", "try again with the same Idempotency-Key; the operator should look at the storage";
-    Overloaded = "overloaded", Busy, 503, "the server has too much to do", "try again";
+    Overloaded = "overloaded", Busy, 429, "too many requests wait for their turn", "wait as long as Retry-After says; send fewer at a time";
     Internal = "internal", Fault, 500, "internal error", "tell the operator the request id";
 }
 
@@ -170,7 +170,8 @@ mod tests {
             assert_eq!(Code::from_text(code.as_str()), Some(*code));
             let is_server =
                 matches!(code.class(), ErrorClass::Sealed | ErrorClass::Stale | ErrorClass::Busy | ErrorClass::Fault);
-            assert_eq!(code.status() >= 500, is_server, "{code}");
+            // The one that is both: the server cannot do it now, because of what the caller's own tenant asks for.
+            assert_eq!(code.status() >= 500, is_server && *code != Code::Overloaded, "{code}");
         }
     }
 }

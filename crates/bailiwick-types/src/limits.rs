@@ -49,6 +49,7 @@ limits! {
     ValueBytes = "value_bytes", 524_288, 1_048_576, "bytes", "size of one secret version as JSON";
     RequestsPerSecond = "requests_per_second", 20_000, 1_000_000, "requests/s", "request rate of the tenant on one node, with a burst of one second";
     ConcurrentRequests = "concurrent_requests", 1_024, 65_536, "requests", "requests of the tenant in flight on one node";
+    QueuedRequests = "queued_requests", 256, 8_192, "requests", "requests of the tenant that wait for their turn on one node, of each kind of work";
     PageSize = "page_size", 1_000, 1_000, "items", "items on one page";
     IdempotencyKeys = "idempotency_keys", 100_000, 1_000_000, "keys", "remembered Idempotency-Keys of the last 24 hours";
 }

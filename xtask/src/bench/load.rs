@@ -14,7 +14,7 @@
 //! A closed loop waits for a slow server, so its latencies are those of 64 patient clients, not those of arrivals at a
 //! fixed rate.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
@@ -37,13 +37,16 @@ pub(crate) struct Request {
     pub(crate) body: String,
     /// Text that the answer holds.
     pub(crate) must_hold: String,
+    /// Statuses that are right besides those of success: a flood's are.
+    pub(crate) may_be: Vec<u16>,
 }
 
 impl Request {
     /// A request without a body whose answer may be anything.
     pub(crate) fn new(method: &str, path: impl Into<String>) -> Self {
-        let (body, must_hold) = (String::new(), String::new());
-        Self { method: method.to_owned(), path: path.into(), headers: Vec::new(), body, must_hold }
+        let (method, path) = (method.to_owned(), path.into());
+        let (headers, body, must_hold, may_be) = Default::default();
+        Self { method, path, headers, body, must_hold, may_be }
     }
 
     /// With this header.
@@ -61,6 +64,12 @@ impl Request {
     /// With this text in the answer.
     pub(crate) fn must_hold(mut self, text: impl Into<String>) -> Self {
         self.must_hold = text.into();
+        self
+    }
+
+    /// Answered with one of these, it is answered rightly as well, whatever the answer holds.
+    pub(crate) fn may_be(mut self, statuses: &[u16]) -> Self {
+        self.may_be.extend_from_slice(statuses);
         self
     }
 }
@@ -83,6 +92,8 @@ pub(crate) struct Plan {
     pub(crate) pids: Vec<u32>,
     pub(crate) connections: usize,
     pub(crate) until: Until,
+    /// How long a connection rests after each unit.
+    pub(crate) rest: Duration,
     /// The number of the first unit.
     pub(crate) first: u64,
     pub(crate) units: Vec<Vec<Request>>,
@@ -102,6 +113,9 @@ pub(crate) struct Run {
     pub(crate) max_ms: f64,
     /// Answers by status, warm-up included.
     pub(crate) statuses: BTreeMap<u16, u64>,
+    /// Answers with status 429, and those of them that do not say when to try again.
+    pub(crate) refused: u64,
+    pub(crate) refused_for_ever: u64,
     /// Answers that were not as they must be, and the first of them.
     pub(crate) wrong: u64,
     pub(crate) first_wrong: String,
@@ -114,6 +128,9 @@ pub(crate) struct Run {
     /// The first unit number that was never sent.
     pub(crate) next: u64,
 }
+
+/// The longest that the generator sleeps.
+const PATIENCE: Duration = Duration::from_millis(5);
 
 /// Reads the plan, sends the load, prints the result as JSON.
 pub(crate) fn main(plan: &Path) -> Outcome {
@@ -157,6 +174,7 @@ fn encode_for(request: &Request, unit: u64) -> Vec<u8> {
 
 /// One connection.
 struct Lane {
+    number: usize,
     socket: TcpStream,
     inbox: Vec<u8>,
     unit: u64,
@@ -200,6 +218,8 @@ struct Generator<'a> {
     ends: Instant,
     opened: Option<Reading>,
     latencies_us: Vec<u32>,
+    /// Connections that rest, by when they go on: all rest equally long, so the first is the next.
+    resting: VecDeque<(Instant, usize)>,
     run: Run,
 }
 
@@ -214,7 +234,15 @@ impl<'a> Generator<'a> {
             socket.set_nodelay(true)?;
             let data = epoll::EventData::new_u64(u64::try_from(number)?);
             epoll::add(&epoll, &socket, data, epoll::EventFlags::IN)?;
-            lanes.push(Lane { socket, inbox: Vec::new(), unit: 0, step: 0, began: Instant::now(), idle: false });
+            lanes.push(Lane {
+                number,
+                socket,
+                inbox: Vec::new(),
+                unit: 0,
+                step: 0,
+                began: Instant::now(),
+                idle: false,
+            });
         }
         let now = Instant::now();
         let (begins, ends) = match plan.until {
@@ -232,6 +260,7 @@ impl<'a> Generator<'a> {
             ends,
             opened: None,
             latencies_us: Vec::new(),
+            resting: VecDeque::new(),
             run: Run::default(),
         })
     }
@@ -255,14 +284,20 @@ impl<'a> Generator<'a> {
             if now >= self.ends || lanes.iter().all(|lane| lane.idle) {
                 return Ok(());
             }
+            while let Some((_, number)) = self.resting.front().copied().filter(|(until, _)| *until <= now) {
+                self.resting.pop_front();
+                let lane = lanes.get_mut(number).context("a connection that is none")?;
+                self.start_unit(lane)?;
+            }
             // Wakes up in time for the window's edges also when the server answers nothing.
-            let patience = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
+            let next = self.resting.front().map_or(PATIENCE, |(until, _)| until.duration_since(now).min(PATIENCE));
+            let patience = Timespec { tv_sec: 0, tv_nsec: next.subsec_nanos().into() };
             events.clear();
             match epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&patience)) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
-            if !events.is_empty() {
+            if !events.is_empty() || !self.resting.is_empty() {
                 last_answer = now;
             } else if now - last_answer > Duration::from_secs(60) {
                 return Err(Failure::new("the server has answered nothing for a minute"));
@@ -305,7 +340,10 @@ impl<'a> Generator<'a> {
         let must_hold = request.map_or("", |request| request.must_hold.as_str());
         let is_first_cycle = lane.unit - self.plan.first < cycle;
         let holds = !is_first_cycle || must_hold.is_empty() || http::find(body, must_hold.as_bytes()).is_some();
-        if (200..300).contains(&answer.status) && holds {
+        self.run.refused += u64::from(answer.status == 429);
+        self.run.refused_for_ever += u64::from(answer.status == 429 && !answer.has_retry_after);
+        let is_success = (200..300).contains(&answer.status);
+        if is_success && holds || request.is_some_and(|request| request.may_be.contains(&answer.status)) {
             return;
         }
         self.run.wrong += 1;
@@ -323,6 +361,10 @@ impl<'a> Generator<'a> {
             && self.next - self.plan.first >= count
         {
             lane.idle = true;
+            return Ok(());
+        }
+        if self.plan.rest > Duration::ZERO {
+            self.resting.push_back((Instant::now() + self.plan.rest, lane.number));
             return Ok(());
         }
         self.start_unit(lane)
@@ -393,7 +435,8 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         std::thread::spawn(move || respond::serve(&listener));
-        Plan { addresses: vec![address], pids: vec![std::process::id()], connections: 4, until, first: 10, units }
+        let (addresses, pids, rest) = (vec![address], vec![std::process::id()], Duration::ZERO);
+        Plan { addresses, pids, connections: 4, until, rest, first: 10, units }
     }
 
     #[test]
@@ -417,6 +460,22 @@ mod tests {
         let unit = vec![Request::new("GET", "/missing")];
         let run = drive(&plan(vec![unit], Until::Count(5))).unwrap();
         assert_eq!(run.wrong, 5);
+    }
+
+    #[test]
+    fn a_status_that_a_flood_expects_is_not_wrong() {
+        let unit = vec![Request::new("GET", "/missing").may_be(&[404, 429])];
+        let run = drive(&plan(vec![unit], Until::Count(5))).unwrap();
+        assert_eq!((run.wrong, run.refused), (0, 0));
+    }
+
+    #[test]
+    fn a_connection_rests_between_two_units() {
+        let unit = vec![Request::new("GET", "/a")];
+        let rest = Duration::from_millis(20);
+        let run = drive(&Plan { rest, ..plan(vec![unit], Until::Count(12)) }).unwrap();
+        assert_eq!((run.done, run.wrong), (12, 0));
+        assert!(run.seconds >= 0.04, "three units on each of four connections: {}", run.seconds);
     }
 
     #[test]

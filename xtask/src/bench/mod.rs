@@ -15,6 +15,7 @@ mod bare;
 mod fleet;
 pub(crate) mod load;
 mod machine;
+mod neighbour;
 mod proc;
 mod report;
 pub(crate) mod respond;
@@ -88,6 +89,8 @@ enum Part {
     Policies,
     /// How long a change of policies takes to prove
     Proofs,
+    /// What a tenant's flood costs its neighbour
+    Neighbour,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -153,6 +156,10 @@ impl Bench {
         }
         if wants(Part::Policies) && self.bailiwick.is_some() {
             self.policies(&mut report)?;
+        }
+        if wants(Part::Neighbour) {
+            let sides = self.launch("neighbour", &mut report)?;
+            report.neighbours = self.neighbours(&sides)?;
         }
         if wants(Part::Proofs) && self.bailiwick.is_some() {
             packages::install(&[packages::SOLVER])?;
@@ -243,6 +250,7 @@ impl Bench {
             pids: vec![idle.1.pid()],
             connections: CONNECTIONS,
             until: self.until(),
+            rest: Duration::ZERO,
             first: 0,
             units: vec![vec![Request::new("GET", "/")]],
         };
@@ -346,14 +354,19 @@ impl Bench {
 
     fn plan(&self, side: &dyn Side, units: &[Vec<Request>], connections: usize) -> Outcome<Plan> {
         let (addresses, pids, units) = (side.addresses(), side.pids()?, units.to_vec());
-        Ok(Plan { addresses, pids, connections, until: self.until(), first: 0, units })
+        Ok(Plan { addresses, pids, connections, until: self.until(), rest: Duration::ZERO, first: 0, units })
     }
 
-    fn load(&self, plan: &Plan) -> Outcome<Run> {
+    /// Sends the load, whatever is answered.
+    fn sent(&self, plan: &Plan) -> Outcome<Run> {
         let file = self.home.join("plan.json");
         fs::write(&file, serde_json::to_string(plan)?).context(file.display())?;
         let text = shell::capture(Command::new(&self.generator).arg("load").arg(&file))?;
-        let run: Run = serde_json::from_str(&text)?;
+        Ok(serde_json::from_str(&text)?)
+    }
+
+    fn load(&self, plan: &Plan) -> Outcome<Run> {
+        let run = self.sent(plan)?;
         if run.wrong > 0 {
             return Err(Failure::new(format!("{} wrong answers, the first: {}", run.wrong, run.first_wrong)));
         }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::load::Run;
 use super::machine;
+use super::neighbour::{self, Neighbour};
 use super::proc::Memory;
 use super::stats::Spread;
 use super::{Bench, TENANTS};
@@ -107,6 +108,8 @@ pub(crate) struct Report {
     pub(crate) policies: Option<(Vec<usize>, Row)>,
     /// The generator against a server that does nothing.
     pub(crate) generator: Option<Vec<Run>>,
+    /// What floods cost a neighbour.
+    pub(crate) neighbours: Vec<Neighbour>,
     /// What the measurement of proofs printed.
     pub(crate) proofs: Option<String>,
     conditions: String,
@@ -134,6 +137,7 @@ impl Report {
             bare: None,
             policies: None,
             generator: None,
+            neighbours: Vec::new(),
             proofs: None,
             conditions,
         })
@@ -162,6 +166,9 @@ impl Report {
                 range(rate, whole),
                 short(p99.median)
             );
+        }
+        if !self.neighbours.is_empty() {
+            neighbour::table(&mut text, &self.neighbours);
         }
         if let Some(proofs) = &self.proofs {
             let _ = write!(
@@ -343,11 +350,11 @@ fn limited_by(generator_cores: f64, idle: f64, disk: f64) -> &'static str {
     }
 }
 
-fn times(ratio: Spread) -> String {
+pub(super) fn times(ratio: Spread) -> String {
     format!("**{}×** ({})", short(ratio.median), range(ratio, short))
 }
 
-fn percent(share: f64) -> String {
+pub(super) fn percent(share: f64) -> String {
     format!("{:.0} %", share * 100.0)
 }
 
@@ -355,12 +362,12 @@ fn mib(memory: Memory) -> String {
     format!("**{:.0}** ({:.0})", memory.resident_mib, memory.anonymous_mib)
 }
 
-fn range(spread: Spread, show: fn(f64) -> String) -> String {
+pub(super) fn range(spread: Spread, show: fn(f64) -> String) -> String {
     format!("{}–{}", show(spread.min), show(spread.max))
 }
 
 /// With thousands separated.
-fn whole(value: f64) -> String {
+pub(super) fn whole(value: f64) -> String {
     let digits = format!("{value:.0}");
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -373,7 +380,7 @@ fn whole(value: f64) -> String {
 }
 
 /// With as many places as matter.
-fn short(value: f64) -> String {
+pub(super) fn short(value: f64) -> String {
     match value {
         value if value >= 1000.0 => whole(value),
         value if value >= 100.0 => format!("{value:.0}"),

@@ -55,6 +55,39 @@ impl Tenant {
         request
     }
 
+    /// Lists a folder, as large as [`Tenant::fill`] made it.
+    pub(crate) fn list(&self) -> Request {
+        let mut request = Request::new("GET", "/v1/secret/metadata/many?list=true").must_hold("\"keys\":");
+        request.headers = self.headers();
+        request
+    }
+
+    /// Reads with a credential that is dead once [`Tenant::die`] was called.
+    pub(crate) fn failed_login(&self) -> Request {
+        let request = self.read(0);
+        Request { must_hold: String::new(), ..request }.may_be(&[401, 403])
+    }
+
+    /// Writes so many secrets into one folder.
+    pub(crate) fn fill(&self, address: SocketAddr, count: usize) -> Outcome {
+        let mut client = Client::connect(address)?;
+        for number in 0..count {
+            let path = format!("/v1/secret/data/many/a-secret-with-a-name-of-some-length-{number}");
+            let (status, body) = client.call("POST", &path, &self.headers(), r#"{"data":{"a":"b"}}"#)?;
+            if !(200..300).contains(&status) {
+                return Err(Failure::new(format!("{path}: {status} {body}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Revokes its credential.
+    pub(crate) fn die(&self, address: SocketAddr) -> Outcome {
+        let path = "/v1/auth/token/revoke-self";
+        let (status, body) = Client::connect(address)?.call("POST", path, &self.headers(), "")?;
+        if (200..300).contains(&status) { Ok(()) } else { Err(Failure::new(format!("{path}: {status} {body}"))) }
+    }
+
     /// Writes all of its secrets once.
     fn seed(&self, client: &mut Client) -> Outcome {
         for number in 0..SECRETS {
@@ -125,6 +158,10 @@ pub(crate) trait Side {
     fn creation(&self, prefix: &str) -> Vec<Request>;
     /// The cheapest request that it answers.
     fn ceiling(&self) -> Request;
+    /// Replaces one of the tenant's policies, by another one each time.
+    fn policy_change(&self, _tenant: &Tenant) -> Option<Request> {
+        None
+    }
     /// Makes one tenant with a credential of its own.
     fn credential(&self, client: &mut Client, slug: &str) -> Outcome<String>;
     /// Ends the process in an orderly way.
@@ -227,6 +264,13 @@ impl Side for Bailiwick {
 
     fn ceiling(&self) -> Request {
         Request::new("GET", "/healthz")
+    }
+
+    fn policy_change(&self, tenant: &Tenant) -> Option<Request> {
+        let text = "forbid(principal, action == Action::\"secret:purge\", resource) when { context.door == \"{n}\" };";
+        let request = Request::new("PUT", format!("/api/v1/t/{}/policies/flood", tenant.slug));
+        let credential = format!("Bearer {}", tenant.credential);
+        Some(request.header("Authorization", credential).body(json!({"text": text}).to_string()))
     }
 
     fn credential(&self, client: &mut Client, slug: &str) -> Outcome<String> {
@@ -338,9 +382,17 @@ impl Side for OpenBao {
         Request::new("GET", "/v1/sys/health")
     }
 
+    fn policy_change(&self, tenant: &Tenant) -> Option<Request> {
+        let policy = r#"path "secret/{n}/*" { capabilities = ["read"] }"#;
+        let mut request = Request::new("PUT", "/v1/sys/policies/acl/flood").body(json!({"policy": policy}).to_string());
+        request.headers = tenant.headers();
+        Some(request)
+    }
+
     fn credential(&self, client: &mut Client, slug: &str) -> Outcome<String> {
         let policy = json!({
-            "policy": "path \"secret/*\" { capabilities = [\"create\", \"read\", \"update\", \"delete\", \"list\"] }",
+            "policy": "path \"secret/*\" { capabilities = [\"create\", \"read\", \"update\", \"delete\", \"list\"] } \
+                       path \"sys/policies/acl/flood\" { capabilities = [\"create\", \"update\"] }",
         });
         let inside = |method: &str, path: &str, body: Value| {
             Request::new(method, path).header("X-Vault-Namespace", slug).body(body.to_string())

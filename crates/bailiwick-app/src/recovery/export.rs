@@ -340,7 +340,9 @@ impl BundleStream {
     /// [`Code::PermissionDenied`] if something was revoked meanwhile, [`Code::Contention`] if the tenant was changed; the
     /// stream must be broken off, not ended.
     pub async fn next_piece(&mut self) -> Result<Option<Vec<u8>>, AppError> {
+        let turn = self.app.turn_for_piece(self.plan.snapshot.tenant).await?;
         let piece = self.make_piece().await?;
+        drop(turn);
         self.check_standing().await?;
         Ok(piece)
     }

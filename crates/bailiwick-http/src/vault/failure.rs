@@ -51,7 +51,7 @@ fn told(error: &AppError, id: RequestId) -> (StatusCode, Option<String>) {
         Code::UnsupportedMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, said()),
         Code::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, error.detail().map(str::to_owned)),
         Code::TenantSuspended => (StatusCode::FORBIDDEN, Some(format!("1 error occurred:\n\t* {}\n\n", code.title()))),
-        Code::RateLimited => (StatusCode::TOO_MANY_REQUESTS, said()),
+        Code::RateLimited | Code::Overloaded => (StatusCode::TOO_MANY_REQUESTS, said()),
         _ => match error.class() {
             ErrorClass::Unauthenticated => (StatusCode::FORBIDDEN, Some("permission denied".to_owned())),
             ErrorClass::Denied => (StatusCode::FORBIDDEN, Some(REFUSED.to_owned())),
@@ -83,11 +83,12 @@ mod tests {
                 ErrorClass::Absent => &[404],
                 ErrorClass::Conflict => &[400],
                 ErrorClass::Limited => &[400, 429],
-                ErrorClass::Sealed | ErrorClass::Stale | ErrorClass::Busy => &[503],
+                ErrorClass::Sealed | ErrorClass::Stale => &[503],
+                ErrorClass::Busy => &[429, 503],
                 ErrorClass::Fault => &[500],
             };
             assert!(wanted.contains(&status), "{code}: {status}");
-            assert_eq!(status == 429, code == Code::RateLimited, "{code}");
+            assert_eq!(status == 429, matches!(code, Code::RateLimited | Code::Overloaded), "{code}");
             // Absence says nothing; everything else says something.
             let is_silent = matches!(code.class(), ErrorClass::Absent) || code == Code::MethodNotAllowed;
             assert_eq!(text.is_none(), is_silent, "{code}");

@@ -12,6 +12,7 @@
 mod attestations;
 mod bundles;
 mod fleet;
+mod flood;
 mod foreign;
 mod fuzz;
 mod input;

@@ -108,7 +108,7 @@ const UNPROVOKED: &[(Code, &str)] = &[
     (Code::NotInitialized, "a world is initialised; `promises` asks a server that is not"),
     (Code::Contention, "state has to move 64 times while one request is decided"),
     (Code::StorageUnavailable, "the disk has to fail: `a_full_disk_refuses_loses_nothing_and_heals` in `promises`"),
-    (Code::Overloaded, "nothing in this version answers so; clients know what to do when something does"),
+    (Code::Overloaded, "many requests have to come at once: `flood`"),
     (Code::ProofRefuted, "a solver has to be there: `proofs`"),
     (Code::ProofRequired, "the configuration has to ask for proofs: `proofs`"),
     (Code::Internal, "there must be no such request: `fuzz` fails on one"),

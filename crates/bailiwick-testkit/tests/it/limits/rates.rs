@@ -9,6 +9,7 @@ pub(super) fn cases() -> Vec<Case> {
     vec![
         Case { limit: "requests_per_second", run: requests_per_second, passes: Passes::ASecond },
         Case { limit: "concurrent_requests", run: concurrent_requests, passes: Passes::Nothing },
+        Case { limit: "queued_requests", run: queued_requests, passes: Passes::Nothing },
     ]
 }
 
@@ -74,6 +75,31 @@ fn concurrent_requests(full: &Full<'_>) {
     too_many(&whoami());
     drop(second);
     whoami().expect(200);
+    full.quota(None);
+}
+
+fn queued_requests(full: &Full<'_>) {
+    // A quota is known once somebody was let in under it.
+    full.quota(Some(1));
+    full.own("GET", "whoami", &Value::Null).expect(200);
+    // More than run at a time on the largest of machines.
+    let list = format!("/api/v1/t/{}/accounts", full.own.slug);
+    let ask = |count| (0..count).map(|_| full.world.request("GET", &list).by(&full.own.owner)).collect();
+    let answers = crate::flood::at_once(full.world, ask(300));
+    let (answered, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|(answer, _)| answer.status == 200);
+    assert!(answered.len() > 1 && refused.len() > 1);
+    for (answer, _) in refused {
+        answer.expect_refusal(429, "overloaded");
+        assert_eq!(answer.header("retry-after"), Some("1"));
+        let body = answer.json();
+        assert_eq!(body["detail"], "queued_requests is limited to 1 requests");
+        assert_eq!(body["hint"], "wait as long as Retry-After says; send fewer at a time");
+    }
+    full.quota(Some(300));
+    full.own("GET", "whoami", &Value::Null).expect(200);
+    for (answer, _) in crate::flood::at_once(full.world, ask(300)) {
+        answer.expect(200);
+    }
     full.quota(None);
 }
 

@@ -1,0 +1,259 @@
+//! Before everything else a request waits for its turn, so that a flood of one tenant is felt by that tenant.
+//!
+//! Whose turn it is must be known before anything that costs is done, authentication included. So it goes by what was
+//! authenticated lately: a credential that was good is its tenant's, whatever has happened to it since; all others are
+//! strangers' until they have been good once. This decides who waits for whom, and nothing else.
+//!
+//! # Invariants
+//! - INV-TURN-1: who has no credential of a tenant takes none of its turns, whatever tenant they name.
+//! - INV-TURN-2: a request that runs waits for no turn. What needs the processor for long has places of its own, so that
+//!   it never holds all of those that others wait for.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use bailiwick_types::{Action, CredentialText, ErrorClass, Limit, TenantId};
+use quick_cache::sync::Cache;
+
+use crate::app::App;
+use crate::error::AppError;
+use crate::fair::{Flow, Full, Load, Places, Scheduler, Turn};
+use crate::request::RequestMeta;
+
+/// What a request needs a place for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// A moment of the processor, and the wait for a commit.
+    Short,
+    /// Something that grows with what the tenant has: lists, exports.
+    Long,
+    /// A compiler's work, and a solver's.
+    Proof,
+}
+
+impl Work {
+    /// All kinds.
+    pub const ALL: [Self; 3] = [Self::Short, Self::Long, Self::Proof];
+
+    /// The name in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Short => "short",
+            Self::Long => "long",
+            Self::Proof => "proof",
+        }
+    }
+
+    const fn of(action: Action) -> Self {
+        match action {
+            Action::PolicyPut
+            | Action::PolicyDelete
+            | Action::PolicyCheck
+            | Action::PolicyDiff
+            | Action::InvariantPut
+            | Action::InvariantDelete
+            | Action::InvariantCheck
+            | Action::GuardrailPut
+            | Action::GuardrailDelete
+            | Action::PlatformInvariantPut
+            | Action::PlatformInvariantDelete
+            | Action::PlatformInvariantCheck => Self::Proof,
+            Action::MemberList
+            | Action::MemberCredentialList
+            | Action::AccountList
+            | Action::KeyList
+            | Action::BindingList
+            | Action::PolicyList
+            | Action::InvariantList
+            | Action::SecretList
+            | Action::LedgerRead
+            | Action::LedgerExport
+            | Action::AttestationIssue
+            | Action::BundleExport
+            | Action::TenantList
+            | Action::GuardrailList
+            | Action::PlatformInvariantList
+            | Action::OperatorList
+            | Action::OperatorCredentialList
+            | Action::PlatformLedgerRead
+            | Action::PlatformLedgerExport => Self::Long,
+            _ => Self::Short,
+        }
+    }
+}
+
+/// How many requests run at a time, and what becomes of those for which there is not even room to wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TurnsConfig {
+    /// For [`Work::Short`]. Most of these wait for a commit, many in one group.
+    pub short: Places,
+    /// For [`Work::Long`].
+    pub long: Places,
+    /// For [`Work::Proof`].
+    pub proof: Places,
+    /// How long a refusal is held back, so that who sends the next request when the last one is answered cannot keep the
+    /// server busy with refusing.
+    pub refusal_delay: Duration,
+    /// How much longer a failed login holds its place. It costs little and waits for nothing, so it is this that bounds
+    /// how many there are in a second.
+    pub failed_login_hold: Duration,
+}
+
+impl Default for TurnsConfig {
+    fn default() -> Self {
+        let cores = available_parallelism().map_or(1, std::num::NonZero::get).max(2);
+        let places = |total, share, quantum_ms| Places { total, share, quantum: Duration::from_millis(quantum_ms) };
+        Self {
+            short: places(64 * cores, 16 * cores, 1),
+            long: places(2 * cores, cores / 2, 10),
+            proof: places(cores, cores / 2, 100),
+            refusal_delay: Duration::from_millis(500),
+            failed_login_hold: Duration::from_millis(5),
+        }
+    }
+}
+
+/// Of how many credentials it is remembered that they were good.
+const FAMILIAR_MAX: usize = 65_536;
+
+/// Everything about turns on this node.
+pub(crate) struct Turns {
+    schedulers: [(Work, Arc<Scheduler>); 3],
+    refusal_delay: Duration,
+    failed_login_hold: Duration,
+    /// Which tenant a credential was of when it was good, by a keyed hash of its text.
+    familiar: Cache<u64, TenantId>,
+    keyed: RandomState,
+}
+
+impl Turns {
+    pub(crate) fn new(config: &TurnsConfig) -> Self {
+        Self {
+            schedulers: Work::ALL.map(|work| {
+                let places = match work {
+                    Work::Short => config.short,
+                    Work::Long => config.long,
+                    Work::Proof => config.proof,
+                };
+                (work, Scheduler::new(places))
+            }),
+            refusal_delay: config.refusal_delay,
+            failed_login_hold: config.failed_login_hold,
+            familiar: Cache::new(FAMILIAR_MAX),
+            keyed: RandomState::new(),
+        }
+    }
+
+    /// The credential was good: its requests are the tenant's from now on.
+    pub(crate) fn remember(&self, meta: &RequestMeta, tenant: TenantId) {
+        if let Some(text) = &meta.credential {
+            let print = self.keyed.hash_one(text.expose());
+            if self.familiar.get(&print).is_none() {
+                self.familiar.insert(print, tenant);
+            }
+        }
+    }
+
+    /// An admission that failed, after as long as it is to hold its turn.
+    pub(crate) async fn refused(&self, error: AppError) -> AppError {
+        if error.class() == ErrorClass::Unauthenticated {
+            tokio::time::sleep(self.failed_login_hold).await;
+        }
+        error
+    }
+
+    fn flow(&self, meta: &RequestMeta) -> Flow {
+        let text = meta.credential.as_ref().map(|text| text.expose().as_str());
+        if let Some(tenant) = text.and_then(|text| self.familiar.get(&self.keyed.hash_one(text))) {
+            return Flow::Tenant(tenant);
+        }
+        let claimed = text.and_then(|text| CredentialText::parse(text).ok()).map(|text| text.claimed_tenant());
+        Flow::Stranger { source: meta.source, claimed }
+    }
+
+    fn scheduler(&self, work: Work) -> Option<&Arc<Scheduler>> {
+        self.schedulers.iter().find_map(|(other, scheduler)| (*other == work).then_some(scheduler))
+    }
+
+    /// What each kind of work is about.
+    pub(crate) fn loads(&self) -> [(Work, Load); 3] {
+        self.schedulers.each_ref().map(|(work, scheduler)| (*work, scheduler.load()))
+    }
+}
+
+impl App {
+    /// Waits until it is this request's turn.
+    ///
+    /// # Errors
+    /// [`bailiwick_types::Code::Overloaded`] if too many of the same tenant wait already.
+    pub(crate) async fn turn(&self, meta: &RequestMeta, action: Action) -> Result<Turn, AppError> {
+        let flow = self.turns.flow(meta);
+        let scheduler = self.turns.scheduler(Work::of(action));
+        let scheduler = scheduler.ok_or_else(|| AppError::internal("work that nobody schedules"))?;
+        let Full { most } = match scheduler.enter(flow, || self.queue_max(flow)).await {
+            Ok(turn) => {
+                if matches!(flow, Flow::Stranger { .. }) {
+                    // A failed login waits for nothing, so however many come at once, none would find another there.
+                    // Behind whoever is ready now, they do.
+                    tokio::task::yield_now().await;
+                }
+                return Ok(turn);
+            }
+            Err(full) => full,
+        };
+        let error = AppError::overloaded(most, self.turns.refusal_delay);
+        if let Flow::Tenant(tenant) = flow {
+            self.counts.count(tenant, |counts| counts.refusals += 1);
+            self.note_overload(tenant, meta, action, &error).await;
+        }
+        tokio::time::sleep(self.turns.refusal_delay).await;
+        Err(error)
+    }
+
+    /// Waits until the next piece of something that is streamed may be made. Streams are requests in flight, of which a
+    /// tenant may have only so many; so there is always room to wait.
+    pub(crate) async fn turn_for_piece(&self, tenant: TenantId) -> Result<Turn, AppError> {
+        let scheduler = self.turns.scheduler(Work::Long);
+        let scheduler = scheduler.ok_or_else(|| AppError::internal("work that nobody schedules"))?;
+        scheduler
+            .enter(Flow::Tenant(tenant), || usize::MAX)
+            .await
+            .map_err(|full| AppError::overloaded(full.most, Duration::ZERO))
+    }
+
+    /// How many requests of a flow may wait.
+    fn queue_max(&self, flow: Flow) -> usize {
+        let most = match flow {
+            Flow::Tenant(tenant) => self.gates.of(tenant).queue_max(),
+            Flow::Stranger { .. } => None,
+        };
+        let most = most.unwrap_or_else(|| self.config.limits.of(Limit::QueuedRequests));
+        usize::try_from(most).unwrap_or(usize::MAX)
+    }
+
+    /// Writes an entry for a flood that was refused, once in a while. Best effort: it is refused either way.
+    async fn note_overload(&self, tenant: TenantId, meta: &RequestMeta, action: Action, error: &AppError) {
+        let Some(suppressed) = self.gates.of(tenant).overloads.admit(self.now()) else { return };
+        for _ in 0..NOTE_ATTEMPTS_MAX {
+            let noted = match self.admit(meta, action).await {
+                Ok(admitted) => {
+                    let (snapshot, principal) = (&admitted.snapshot, &admitted.known.principal);
+                    crate::tx::append_unanswered(self, snapshot, Some(principal), meta, action, error, suppressed).await
+                }
+                Err(error) => Err(error),
+            };
+            match noted {
+                Err(stale) if self.should_retry(&stale) => {}
+                Err(failed) => {
+                    tracing::warn!(%failed, "an overload could not be written down");
+                    return;
+                }
+                Ok(()) => return,
+            }
+        }
+    }
+}
+
+const NOTE_ATTEMPTS_MAX: usize = 3;

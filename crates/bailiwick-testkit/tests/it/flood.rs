@@ -1,0 +1,209 @@
+//! A flood: one tenant asks for more than the server can do, with everything that it can ask for, and the other is served
+//! in its turn.
+//!
+//! Turns are counted; nothing here is timed. What a flood costs the neighbour in time is measured by
+//! `cargo xtask bench --only neighbour`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bailiwick_app::{AppConfig, Places, TurnsConfig, Work};
+use bailiwick_testkit::{Answer, Plane, Request, Tenant, World, WorldOptions};
+use bailiwick_types::{CredentialId, CredentialText, Limit, Limits};
+use serde_json::{Value, json};
+
+/// Few places, so that few requests fill them.
+fn world(places: Places, queue: u64) -> World {
+    let mut limits = Limits::default();
+    limits.set(Limit::QueuedRequests, Some(queue));
+    let turns = TurnsConfig { short: places, long: places, proof: places, ..TurnsConfig::default() };
+    let world =
+        World::with(WorldOptions { app: AppConfig { turns, limits, ..AppConfig::default() }, ..Default::default() });
+    // Both are known: their credentials have been good once.
+    for tenant in [&world.acme, &world.globex] {
+        world.get(&tenant.owner, &own(tenant, "whoami")).expect(200);
+    }
+    world
+}
+
+fn own(tenant: &Tenant, path: &str) -> String {
+    format!("/api/v1/t/{}/{path}", tenant.slug)
+}
+
+const PLACES: Places = Places { total: 4, share: 2, quantum: Duration::from_millis(1) };
+
+/// Sends all of them at the same time. The answers, each with how many were there before it.
+pub(crate) fn at_once(world: &World, requests: Vec<Request<'_>>) -> Vec<(Answer, usize)> {
+    let done = Arc::new(AtomicUsize::new(0));
+    let asked: Vec<_> = requests.into_iter().map(Request::ask).collect();
+    world.block_on(async {
+        let tasks: Vec<_> = asked
+            .into_iter()
+            .map(|asked| {
+                let done = Arc::clone(&done);
+                tokio::spawn(async move {
+                    let answer = asked.await;
+                    let is_success = (200..300).contains(&answer.status);
+                    (answer, done.fetch_add(usize::from(is_success), Ordering::Relaxed))
+                })
+            })
+            .collect();
+        let mut answers = Vec::new();
+        for task in tasks {
+            answers.push(task.await.unwrap());
+        }
+        answers
+    })
+}
+
+/// Fails unless the flood was refused in part, each time with how long to wait.
+#[track_caller]
+fn is_refused_in_part(answers: &[(Answer, usize)], queue: u64) {
+    let refused = answers.iter().map(|(answer, _)| answer).filter(|answer| answer.status == 429);
+    let mut count = 0;
+    for answer in refused {
+        answer.expect_refusal(429, "overloaded");
+        assert_eq!(answer.header("retry-after"), Some("1"));
+        assert_eq!(answer.json()["detail"], format!("queued_requests is limited to {queue} requests"));
+        count += 1;
+    }
+    assert!(0 < count && count < answers.len(), "{count} of {}", answers.len());
+}
+
+/// One of many requests: method, path, body.
+type Flood = fn(&Tenant, usize) -> (&'static str, String, Value);
+
+/// What a tenant can flood the server with.
+const FLOODS: &[(&str, Flood)] = &[
+    ("reads", |tenant, _| ("GET", own(tenant, "secrets/secret/app/db"), Value::Null)),
+    ("writes", |tenant, n| ("PUT", own(tenant, &format!("secrets/secret/flood-{}", n % 7)), json!({ "data": {} }))),
+    ("lists", |tenant, _| ("GET", own(tenant, "accounts?limit=1000"), Value::Null)),
+    ("ledger", |tenant, _| ("GET", own(tenant, "ledger/entries?order=desc&limit=1000"), Value::Null)),
+    ("policies", |tenant, n| {
+        let text = format!(
+            r#"forbid(principal, action == Action::"secret:purge", resource) when {{ context.door == "{n}" }};"#
+        );
+        ("PUT", own(tenant, "policies/flood"), json!({ "text": text }))
+    }),
+    ("checks", |tenant, _| ("POST", own(tenant, "invariants:check"), Value::Null)),
+];
+
+#[test]
+fn whatever_a_tenant_floods_the_server_with_the_other_is_answered() {
+    for (name, flood) in FLOODS {
+        let world = world(PLACES, 5);
+        for (flooding, other) in world.both_ways() {
+            let mut requests = Vec::new();
+            for number in 0..60 {
+                let (method, path, body) = flood(flooding, number);
+                requests.push(world.request(method, &path).by(&flooding.owner).json(&body));
+            }
+            let theirs = requests.len();
+            for path in ["whoami", "secrets/secret/app/db", "accounts", "limits"] {
+                requests.push(world.request("GET", &own(other, path)).by(&other.owner));
+            }
+            let mut answers = at_once(&world, requests);
+            for (answer, _) in answers.split_off(theirs) {
+                answer.expect(200);
+            }
+            is_refused_in_part(&answers, 5);
+            assert!(answers.iter().all(|(answer, _)| [200, 201, 429].contains(&answer.status)), "{name}");
+        }
+    }
+}
+
+#[test]
+fn the_other_waits_for_a_turn_and_not_for_the_flood() {
+    // The flood may have all places here: the other has to wait.
+    let world = world(Places { total: 2, share: 2, ..PLACES }, 100);
+    for (flooding, other) in world.both_ways() {
+        let mut requests: Vec<_> =
+            (0..60).map(|_| world.request("GET", &own(flooding, "whoami")).by(&flooding.owner)).collect();
+        requests.push(world.request("GET", &own(other, "whoami")).by(&other.owner));
+        let answers = at_once(&world, requests);
+        let (answer, before) = answers.last().unwrap();
+        answer.expect(200);
+        // Those that ran already, the one whose turn it was, and as many as are committed together with it.
+        assert!(*before <= 6, "{before} of the flood were answered before it");
+    }
+}
+
+#[test]
+fn who_forges_a_tenants_credentials_takes_none_of_its_turns() {
+    let world = world(PLACES, 5);
+    for (own_tenant, _) in world.both_ways() {
+        let forged = |n: u8| {
+            let tenant = own_tenant.id.parse().unwrap();
+            let random = bailiwick_testkit::SeededRandom::new(&format!("forged {n}"));
+            CredentialText::generate(tenant, CredentialId::from_bytes([n; 16]), &random).reveal().expose().clone()
+        };
+        let path = own(own_tenant, "whoami");
+        let mut requests: Vec<_> = (0..60).map(|n| world.request("GET", &path).by(forged(n))).collect();
+        // Who is new here, but comes from elsewhere, is not behind all those.
+        requests.push(world.request("GET", &path).by(&own_tenant.viewer).from("192.0.2.77:40000"));
+        for _ in 0..5 {
+            requests.push(world.request("GET", &path).by(&own_tenant.owner));
+        }
+        let mut answers = at_once(&world, requests);
+        for (answer, _) in answers.split_off(60) {
+            answer.expect(200);
+        }
+        let statuses: Vec<u16> = answers.iter().map(|(answer, _)| answer.status).collect();
+        assert!(statuses.iter().all(|status| [401, 429].contains(status)), "{statuses:?}");
+        assert!(statuses.contains(&429));
+    }
+}
+
+#[test]
+fn a_flood_is_one_entry_in_the_ledger_of_who_floods() {
+    let world = world(PLACES, 1);
+    let tenant = &world.acme;
+    let before = world.header(Plane::Tenant(tenant)).ledger.size();
+    let path = own(tenant, "whoami");
+    let answers = at_once(&world, (0..40).map(|_| world.request("GET", &path).by(&tenant.owner)).collect());
+    let answered = answers.iter().filter(|(answer, _)| answer.status == 200).count() as u64;
+    assert!(answered < 40);
+    let after = world.header(Plane::Tenant(tenant)).ledger.size();
+    assert_eq!(after - before, answered + 1);
+    let entries = world.get(&tenant.owner, &own(tenant, "ledger/entries?outcome=busy")).expect(200);
+    let [only] = entries["items"].as_array().unwrap().as_slice() else { panic!("{entries}") };
+    assert_eq!(
+        (&only["entry"]["code"], &only["entry"]["actor"]["id"]),
+        (&json!("overloaded"), &json!(tenant.owner.id))
+    );
+}
+
+#[test]
+fn at_the_vault_door_the_answer_is_vaults() {
+    let world = world(PLACES, 1);
+    let requests = (0..20).map(|_| world.request("GET", "/v1/secret/data/app/db").by(&world.acme.owner)).collect();
+    let answers = at_once(&world, requests);
+    let (refused, _) = answers.iter().find(|(answer, _)| answer.status != 200).unwrap();
+    assert_eq!((refused.status, refused.header("retry-after")), (429, Some("1")));
+    assert_eq!(refused.json(), json!({ "errors": ["queued_requests is limited to 1 requests"] }));
+}
+
+#[test]
+fn nothing_waits_where_there_is_room_and_everything_is_given_back() {
+    let world = world(PLACES, 5);
+    for number in 0..20 {
+        let path = own(&world.acme, if number % 2 == 0 { "whoami" } else { "accounts" });
+        world.get(&world.acme.owner, &path).expect(200);
+        // Whoever hangs up gives its place back, whether it ran or waited.
+        let asked: Vec<_> = (0..7).map(|_| world.request("GET", &path).by(&world.acme.owner).ask()).collect();
+        world.block_on(async {
+            let tasks: Vec<_> = asked.into_iter().map(tokio::spawn).collect();
+            tokio::task::yield_now().await;
+            tasks.iter().for_each(tokio::task::JoinHandle::abort);
+            for task in tasks {
+                let _ = task.await;
+            }
+        });
+    }
+    let loads = world.app().metrics().turns;
+    assert_eq!(loads.iter().map(|(work, _)| *work).collect::<Vec<_>>(), Work::ALL);
+    for (work, load) in loads {
+        assert_eq!((load.running, load.waiting), (0, 0), "{work:?}");
+    }
+}
