@@ -362,7 +362,14 @@ impl Bench {
         let file = self.home.join("plan.json");
         fs::write(&file, serde_json::to_string(plan)?).context(file.display())?;
         let text = shell::capture(Command::new(&self.generator).arg("load").arg(&file))?;
-        Ok(serde_json::from_str(&text)?)
+        let run: Run = serde_json::from_str(&text)?;
+        // A generator ends in time even if the server answers nothing. One that did not was not running itself.
+        if let Until::Time { window, .. } = plan.until
+            && run.seconds > 1.5 * window.as_secs_f64()
+        {
+            return Err(Failure::new(format!("the generator stood still: {:.1} s instead of {window:?}", run.seconds)));
+        }
+        Ok(run)
     }
 
     fn load(&self, plan: &Plan) -> Outcome<Run> {
