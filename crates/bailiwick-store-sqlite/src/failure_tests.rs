@@ -370,3 +370,54 @@ async fn an_erased_tenant_has_left_the_log_too() {
     assert!(!holds(&file()));
     assert_eq!(setup.texts(B).await, ["something"]);
 }
+
+/// Of what is more than a slice a part is in the tables, and a part in the log; whoever loads the log meanwhile, after the
+/// process was killed or for a backup, finds the same.
+#[tokio::test]
+async fn a_tenant_that_is_moved_in_part_is_whole() {
+    let setup = setup(Options { log_bytes: 20_000, ..Options::default() }).await;
+    let path = |n: u32| format!("{n:05}");
+    let mut seen = std::collections::BTreeSet::new();
+    for round in 0..3_u64 {
+        let mut part = of(A);
+        for n in 0..1_500 {
+            part = part.entry(&format!("{round} {n}"));
+        }
+        for n in 0..700 {
+            let text = format!("{round}");
+            let write =
+                bailiwick_store::Write { expected: (round > 0).then_some(round), ..put(Space::Secret, path(n), text) };
+            let value = write.value.map(|(_, sealed)| (round + 1, sealed));
+            part = part.write(bailiwick_store::Write { value, ..write });
+        }
+        setup.store.commit(part.commit()).await.unwrap();
+        for commit in 0..4 {
+            let sql =
+                "SELECT total(length(leaves)) / 32 FROM ledger_run JOIN tenant ON no = tenant_no WHERE slug = 'a'";
+            let moved: f64 = setup.intruder().query_row(sql, [], |row| row.get(0)).unwrap();
+            seen.insert(format!("{moved}"));
+            let other = crate::SqliteSnapshot::open(&setup.path).unwrap();
+            let stores: [&dyn Store; 2] = [&*setup.store, &*other];
+            for store in stores {
+                let size = (round + 1) * 1_500;
+                let header = store.header(A).await.unwrap().unwrap();
+                let leaves = store.leaves(A, 0, size).await.unwrap();
+                assert_eq!((header.ledger, header.counts.of(Space::Secret)), (naive::edge(&leaves), 700));
+                assert_eq!(store.subtrees(A, 1, 0, size / 256).await.unwrap(), naive::subtrees(&leaves, 1));
+                assert_eq!(store.entries(A, 0, 10_000).await.unwrap().len() as u64, size);
+                let text = |record: &bailiwick_store::Record| String::from_utf8(record.sealed.clone()).unwrap();
+                let records = store.records(A, Space::Secret, b"", None, 1_000).await.unwrap();
+                assert!(records.len() == 700 && records.iter().all(|(_, record)| text(record) == round.to_string()));
+            }
+            for at in 0..=round {
+                let then = setup.store.records_at(A, Space::Secret, at * 1_500, None, 1_000).await.unwrap();
+                assert_eq!(then.len(), if at == 0 { 0 } else { 700 });
+                let is_then = |record: &bailiwick_store::Record| record.sealed == (at - 1).to_string().into_bytes();
+                assert!(then.iter().all(|(_, record)| is_then(record)), "{round} {at}");
+            }
+            // Somebody else's commit moves one slice more.
+            setup.store.commit(say(B, &format!("{round} {commit}"))).await.unwrap();
+        }
+    }
+    assert!(seen.iter().any(|moved| !["0", "1500", "3000", "4500"].contains(&moved.as_str())), "{seen:?}");
+}

@@ -6,13 +6,14 @@
 //!
 //! # Invariants
 //! - INV-SETTLE-1: a row of the log goes only once all that is in it is in the tables, in the same transaction or a later one.
-//! - INV-SETTLE-2: a tenant is moved as a whole, in one transaction, with the place of the log up to which it was: what
-//!   loads the log leaves that out.
+//! - INV-SETTLE-2: when all of a tenant is moved, its row says up to which place of the log that was, and what loads the log
+//!   leaves that out. Of what was moved in part it finds entries by their numbers, and records are put where they are.
 //! - INV-SETTLE-3: no place of the log is ever used again.
 
 use std::time::{Duration, Instant};
 
-use bailiwick_store::Space;
+use bailiwick_ledger::CompactRange;
+use bailiwick_store::{Space, Subtree};
 use bytes::Bytes;
 use rusqlite::{Connection, params};
 
@@ -36,6 +37,8 @@ const KEEP: &str = "INSERT OR IGNORE INTO past (tenant_no, space, key, until, ve
     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 const KEEP_PRESENT: &str = "INSERT OR IGNORE INTO past (tenant_no, space, key, until, version, sealed) \
     SELECT ?1, ?2, ?3, ?4, version, sealed FROM record WHERE tenant_no = ?1 AND space = ?2 AND key = ?3";
+const LEDGER: &str = "SELECT ledger FROM tenant WHERE no = ?1";
+const MOVED: &str = "UPDATE tenant SET ledger = ?2 WHERE no = ?1";
 const CUT: &str = "DELETE FROM log WHERE place <= ?1";
 const USED: &str = "UPDATE pulse SET place = ?1";
 const SIZE: &str = "SELECT max(pulse.place, coalesce((SELECT max(place) FROM log), 0)), \
@@ -44,8 +47,8 @@ const SIZE: &str = "SELECT max(pulse.place, coalesce((SELECT max(place) FROM log
 /// A complete block of more runs than this becomes one: to write its entries again is worth it only where there are many
 /// small ones.
 const RUNS_MAX: usize = 32;
-/// How much a slice moves at least, if there is as much.
-const SLICE_MIN: usize = 256;
+/// How much a slice moves at least, in entries and records, if there is as much. It takes some two milliseconds.
+const SLICE_MIN: usize = 512;
 
 /// How long it is before what could not be moved is tried again.
 const REST: Duration = Duration::from_secs(10);
@@ -80,8 +83,27 @@ struct Round {
 /// What a slice has moved.
 #[derive(Debug)]
 pub(crate) struct Slice {
-    tenants: Vec<i64>,
+    moved: Vec<Moved>,
     is_last: bool,
+}
+
+/// What was moved of a tenant.
+#[derive(Debug)]
+pub(crate) struct Moved {
+    pub(crate) no: i64,
+    pub(crate) what: Portion,
+}
+
+/// How much of it.
+#[derive(Debug)]
+pub(crate) enum Portion {
+    Everything,
+    /// So many of the first entries, the subtrees that these complete, and these records with what they were.
+    Some {
+        entries: usize,
+        subtrees: usize,
+        records: Vec<(Space, Bytes)>,
+    },
 }
 
 impl Settling {
@@ -124,31 +146,37 @@ impl Settling {
             tenants.sort_unstable_by(|a, b| b.cmp(a));
             Round { tenants, place, bytes, least: SLICE_MIN, is_partial: false }
         });
-        let (mut moved, mut tenants) = (0_usize, Vec::new());
-        let enough = if round.least == 0 { 1 } else { weight.max(round.least) };
+        // After a failure one tenant at a time, and all of it.
+        let enough = if round.least == 0 { usize::MAX } else { weight.max(round.least) };
+        let (mut left, mut moved) = (enough, Vec::new());
         for no in round.tenants.iter().rev() {
-            if moved >= enough {
+            let Some(pending) = pending.get(no) else {
+                moved.push(Moved { no: *no, what: Portion::Everything });
+                continue;
+            };
+            let what = tenant(conn, *no, pending, place, left)?;
+            let is_everything = matches!(what, Portion::Everything);
+            moved.push(Moved { no: *no, what });
+            left = left.saturating_sub(pending.weight());
+            if left == 0 || !is_everything || round.least == 0 {
                 break;
             }
-            if let Some(pending) = pending.get(no) {
-                moved = moved.saturating_add(pending.weight());
-                tenant(conn, *no, pending, place)?;
-            }
-            tenants.push(*no);
         }
-        let is_last = tenants.len() == round.tenants.len();
+        let is_last = moved.len() == round.tenants.len()
+            && moved.last().is_none_or(|moved| matches!(moved.what, Portion::Everything));
         if is_last && !round.is_partial {
             conn.prepare_cached(USED)?.execute([place])?;
             conn.prepare_cached(CUT)?.execute([round.place])?;
         }
-        Ok(Slice { tenants, is_last })
+        Ok(Slice { moved, is_last })
     }
 
     /// A slice was committed.
     pub(crate) fn done(&mut self, tail: &Tail, slice: &Slice) {
-        tail.settled(&slice.tenants);
+        tail.settled(&slice.moved);
         if let Some(round) = &mut self.round {
-            round.tenants.truncate(round.tenants.len().saturating_sub(slice.tenants.len()));
+            let whole = slice.moved.iter().filter(|moved| matches!(moved.what, Portion::Everything)).count();
+            round.tenants.truncate(round.tenants.len().saturating_sub(whole));
             if slice.is_last {
                 if !round.is_partial {
                     self.bytes = self.bytes.saturating_sub(round.bytes);
@@ -178,29 +206,68 @@ impl Settling {
     }
 }
 
-/// Moves what is pending of a tenant, which is all that the log has of it up to a place.
-fn tenant(conn: &Connection, no: i64, pending: &Pending, place: i64) -> rusqlite::Result<()> {
+/// Moves what is pending of a tenant, which is all that the log has of it up to a place; only a part where it is more than
+/// so much.
+fn tenant(conn: &Connection, no: i64, pending: &Pending, place: i64, weight: usize) -> rusqlite::Result<Portion> {
+    if pending.weight() > weight {
+        return part(conn, no, pending, weight.max(1));
+    }
     entries(conn, no, pending.first, &pending.entries)?;
-    for (level, n, hash) in &pending.subtrees {
-        conn.prepare_cached(SUBTREE)?.execute(params![no, level, n.cast_signed(), hash])?;
-    }
-    // What records were goes first: some of it is still in their places.
-    for ((space, key, until), was) in &pending.past {
-        keep(conn, no, *space, key, *until, was)?;
-    }
-    for ((space, key), value) in &pending.records {
-        let (space, key) = (space.number(), &**key);
-        match value {
-            Some(Value { version, sealed }) => {
-                conn.prepare_cached(PUT)?.execute(params![no, space, key, version.cast_signed(), &**sealed])?
-            }
-            None => conn.prepare_cached(REMOVE)?.execute(params![no, space, key])?,
-        };
+    subtrees(conn, no, &pending.subtrees)?;
+    for (space, key) in pending.records.keys() {
+        record(conn, no, pending, *space, key)?;
     }
     let progress = &pending.progress;
     let (epoch, revision) = (progress.epoch.cast_signed(), progress.revision.cast_signed());
     let (counts, ledger) = (progress.counts.to_bytes(), progress.ledger.to_bytes());
     conn.prepare_cached(PROGRESS)?.execute(params![no, epoch, revision, counts, ledger, place])?;
+    Ok(Portion::Everything)
+}
+
+fn part(conn: &Connection, no: i64, pending: &Pending, weight: usize) -> rusqlite::Result<Portion> {
+    let (moved, _) = pending.entries.split_at(weight.min(pending.entries.len()));
+    entries(conn, no, pending.first, moved)?;
+    let mut completed = Vec::new();
+    if !moved.is_empty() {
+        let stored = conn
+            .prepare_cached(LEDGER)?
+            .query_row([no], |row| Ok(CompactRange::from_bytes(row.get_ref(0)?.as_blob()?)));
+        let mut ledger = stored?.ok_or(rusqlite::Error::InvalidQuery)?;
+        for entry in moved {
+            ledger.append(entry.leaf, |level, n, hash| completed.push((level, n, hash)));
+        }
+        subtrees(conn, no, &completed)?;
+        conn.prepare_cached(MOVED)?.execute(params![no, ledger.to_bytes()])?;
+    }
+    let records: Vec<_> = pending.records.keys().take(weight - moved.len()).cloned().collect();
+    for (space, key) in &records {
+        record(conn, no, pending, *space, key)?;
+    }
+    Ok(Portion::Some { entries: moved.len(), subtrees: completed.len(), records })
+}
+
+fn subtrees(conn: &Connection, no: i64, subtrees: &[Subtree]) -> rusqlite::Result<()> {
+    for (level, n, hash) in subtrees {
+        conn.prepare_cached(SUBTREE)?.execute(params![no, level, n.cast_signed(), hash])?;
+    }
+    Ok(())
+}
+
+/// Moves a record, and before it what it was: some of that is still in its place.
+fn record(conn: &Connection, no: i64, pending: &Pending, space: Space, key: &Bytes) -> rusqlite::Result<()> {
+    for (until, was) in pending.past_of(space, key) {
+        keep(conn, no, space, key, until, was)?;
+    }
+    let (number, bytes) = (space.number(), &**key);
+    match pending.records.get(&(space, key.clone())) {
+        Some(Some(Value { version, sealed })) => {
+            conn.prepare_cached(PUT)?.execute(params![no, number, bytes, version.cast_signed(), &**sealed])?;
+        }
+        Some(None) => {
+            conn.prepare_cached(REMOVE)?.execute(params![no, number, bytes])?;
+        }
+        None => {}
+    }
     Ok(())
 }
 

@@ -6,6 +6,7 @@
 //!   under [`Tail::steady`], looks here first, and sees one state.
 //! - INV-TAIL-3: only the writer's thread changes it. Its size is bounded by how much the writer lets the log grow.
 
+use std::cmp::Ordering;
 use std::collections::btree_map::Entry as At;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -20,6 +21,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use crate::error::OpenError;
 use crate::log::{self, Logged, Value};
+use crate::settle::{Moved, Portion};
 
 const LOG: &str = "SELECT place, body FROM log ORDER BY place";
 const ROW: &str = "SELECT settled, ledger FROM tenant WHERE no = ?1";
@@ -104,6 +106,26 @@ impl Pending {
     /// How much there is to move, about, in entries.
     pub(crate) fn weight(&self) -> usize {
         1 + self.entries.len() + self.records.len() + self.past.len()
+    }
+
+    /// What a record was, with the size of the ledger that each was until.
+    pub(crate) fn past_of(&self, space: Space, key: &Bytes) -> impl Iterator<Item = (u64, &Was)> {
+        let range = (space, key.clone(), 0)..=(space, key.clone(), u64::MAX);
+        self.past.range(range).map(|((_, _, until), was)| (*until, was))
+    }
+
+    /// Forgets what of it is in the tables now.
+    fn forget(&mut self, entries: usize, subtrees: usize, records: &[(Space, Bytes)]) {
+        self.first = self.first.saturating_add(u64::try_from(entries).unwrap_or_default());
+        self.entries.drain(..entries.min(self.entries.len()));
+        self.subtrees.drain(..subtrees.min(self.subtrees.len()));
+        for place in records {
+            let untils: Vec<u64> = self.past_of(place.0, &place.1).map(|(until, _)| until).collect();
+            for until in untils {
+                self.past.remove(&(place.0, place.1.clone(), until));
+            }
+            self.records.remove(place);
+        }
     }
 
     fn change(&mut self, changes: Vec<log::Change>, until: u64) {
@@ -194,10 +216,16 @@ impl Tail {
     }
 
     /// Forgets what is in the tables now.
-    pub(crate) fn settled(&self, tenants: &[i64]) {
-        let mut pending = self.tenants.write();
-        for no in tenants {
-            pending.remove(no);
+    pub(crate) fn settled(&self, moved: &[Moved]) {
+        let mut tenants = self.tenants.write();
+        for Moved { no, what } in moved {
+            match (what, tenants.get_mut(no)) {
+                (Portion::Everything, _) => drop(tenants.remove(no)),
+                (Portion::Some { entries, subtrees, records }, Some(pending)) => {
+                    pending.forget(*entries, *subtrees, records)
+                }
+                (Portion::Some { .. }, None) => {}
+            }
         }
     }
 
@@ -281,12 +309,16 @@ impl Tail {
 fn replay(pending: &mut Pending, record: log::Record) -> Option<()> {
     let progress = Arc::make_mut(&mut pending.progress);
     (progress.epoch, progress.revision, progress.counts) = (record.epoch, record.revision, record.counts);
-    if record.first != progress.ledger.size() {
-        return None;
-    }
-    for entry in record.entries {
-        progress.ledger.append(entry.leaf, |level, n, hash| pending.subtrees.push((level, n, hash)));
-        pending.entries.push(entry);
+    for (index, entry) in (record.first..).zip(record.entries) {
+        match index.cmp(&progress.ledger.size()) {
+            // It was moved already, if not everything was.
+            Ordering::Less => {}
+            Ordering::Equal => {
+                progress.ledger.append(entry.leaf, |level, n, hash| pending.subtrees.push((level, n, hash)));
+                pending.entries.push(entry);
+            }
+            Ordering::Greater => return None,
+        }
     }
     pending.change(record.changes, record.first);
     Some(())
