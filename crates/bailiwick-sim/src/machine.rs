@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bailiwick_app::{App, AppConfig};
+use bailiwick_app::{App, AppConfig, Places, TurnsConfig};
 use bailiwick_http::{HttpConfig, Server};
 use bailiwick_store_sqlite::{Options, SqliteStore};
 use bailiwick_testkit::{Answer, TestClock};
@@ -150,7 +150,11 @@ impl Machine {
         let engine =
             SqliteStore::open(&self.directory.path().join("bailiwick.db"), options).expect("the database opens");
         let store = SimStore::new(engine, self.is_full, self.leak);
-        let config = AppConfig { delete_hold_min: Duration::from_secs(3_600), ..AppConfig::default() };
+        // A request that is held up keeps its place, and must not keep those that come after it from theirs.
+        let places = Places { total: 1_000, share: 1_000, quantum: Duration::from_millis(1) };
+        let (refusal_delay, failed_login_hold) = (Duration::ZERO, Duration::ZERO);
+        let turns = TurnsConfig { short: places, long: places, proof: places, refusal_delay, failed_login_hold };
+        let config = AppConfig { delete_hold_min: Duration::from_secs(3_600), turns, ..AppConfig::default() };
         let app =
             App::new(Arc::clone(&store) as _, Arc::clone(&self.clock) as _, Arc::clone(&self.random) as _, config);
         let http = HttpConfig { root_key_file: Some(self.key_file()), ..HttpConfig::default() };
