@@ -19,7 +19,7 @@ use crate::error::OpenError;
 /// How long SQLite waits for a lock that some other program holds.
 pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The WAL file is cut back to this when it starts anew.
-const WAL_BYTES_KEPT: u64 = 128 << 20;
+const WAL_BYTES_KEPT: u64 = 64 << 20;
 /// Page cache of the writer, in KiB. A group's dirty pages fit, so nothing is spilled before COMMIT.
 const WRITER_CACHE_KIB: u64 = 64 << 10;
 /// Page cache of one reader, in KiB. It is as good as empty after each commit.

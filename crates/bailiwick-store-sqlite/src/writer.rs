@@ -41,7 +41,7 @@ const CHECKPOINT_PAGES_MAX: i64 = 128;
 /// At so many times [`Options::checkpoint_pages`] everybody has to wait for a moment, so that the WAL can start anew: a
 /// long read has held it up, or the disk is slower than those who commit. If the moment was too short (a backup may read for
 /// minutes) the WAL has to double before the next attempt, so that whoever reads for long does not stop those who write.
-const CHECKPOINT_OVERDUE: i64 = 3;
+const CHECKPOINT_OVERDUE: i64 = 4;
 /// How long that moment is.
 const CHECKPOINT_WAIT: Duration = Duration::from_millis(50);
 /// How long moving something out of the log waits for those who read.
