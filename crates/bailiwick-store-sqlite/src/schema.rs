@@ -216,3 +216,41 @@ fn entries_into_runs(conn: &Connection) -> rusqlite::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_that_had_a_row_each_become_runs() {
+        let conn = Connection::open_in_memory().unwrap();
+        for step in &MIGRATIONS[..5] {
+            let Step::Sql(script) = step else { panic!("the first steps are scripts") };
+            conn.execute_batch(script).unwrap();
+        }
+        conn.execute_batch(&format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 5")).unwrap();
+        let mut put =
+            conn.prepare("INSERT INTO ledger_entry (tenant_no, idx, leaf, sealed) VALUES (?1, ?2, ?3, ?4)").unwrap();
+        for index in 0..300_i64 {
+            for no in [1, 2] {
+                put.execute(params![no, index, [7_u8; 32], format!("{no} {index}").as_bytes()]).unwrap();
+            }
+        }
+        drop(put);
+        migrate(&conn).unwrap();
+        check(&conn).unwrap();
+        let mut runs = conn.prepare("SELECT tenant_no, first, leaves, sealed FROM ledger_run").unwrap();
+        let mut rows = runs.query([]).unwrap();
+        let mut found = Vec::new();
+        while let Some(row) = rows.next().unwrap() {
+            let (no, first): (i64, i64) = (row.get(0).unwrap(), row.get(1).unwrap());
+            let (leaves, sealed): (Vec<u8>, Vec<u8>) = (row.get(2).unwrap(), row.get(3).unwrap());
+            for (index, _, sealed) in crate::run::entries(first.cast_unsigned(), &leaves, &sealed).unwrap() {
+                assert_eq!(sealed, format!("{no} {index}").as_bytes());
+                found.push((no, index));
+            }
+        }
+        let all: Vec<(i64, u64)> = [1, 2].into_iter().flat_map(|no| (0..300).map(move |index| (no, index))).collect();
+        assert_eq!(found, all);
+    }
+}
