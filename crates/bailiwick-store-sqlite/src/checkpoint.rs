@@ -9,7 +9,7 @@
 //!   counts: SQLite notes how far it came only after the fsync.
 //! - INV-CHECKPOINT-2: the thread has a connection only while the store is well; whoever recovers it takes that away first.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -39,8 +39,6 @@ pub(crate) fn wal(conn: &Connection, mode: &str) -> rusqlite::Result<Wal> {
 
 /// The thread, as the writer knows it.
 pub(crate) struct Checkpointer {
-    path: PathBuf,
-    options: Options,
     shared: Arc<Shared>,
     /// `None` once it is told to end.
     wake: Option<SyncSender<()>>,
@@ -55,18 +53,17 @@ struct Shared {
 
 impl Checkpointer {
     /// Starts the thread, without a connection.
-    pub(crate) fn start(path: &Path, options: &Options) -> std::io::Result<Self> {
+    pub(crate) fn start() -> std::io::Result<Self> {
         let shared = Arc::<Shared>::default();
         let (wake, woken) = sync_channel(1);
         let theirs = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("store-mover".to_owned()).spawn(move || run(&theirs, &woken))?;
-        let (wake, thread) = (Some(wake), Some(thread));
-        Ok(Self { path: path.to_owned(), options: options.clone(), shared, wake, thread })
+        Ok(Self { shared, wake: Some(wake), thread: Some(thread) })
     }
 
     /// Gives it a connection.
-    pub(crate) fn open(&self) -> rusqlite::Result<()> {
-        *self.shared.conn.lock() = Some(connect::writer(&self.path, &self.options)?);
+    pub(crate) fn open(&self, path: &Path, options: &Options) -> rusqlite::Result<()> {
+        *self.shared.conn.lock() = Some(connect::writer(path, options)?);
         self.shared.has_failed.store(false, Ordering::SeqCst);
         Ok(())
     }

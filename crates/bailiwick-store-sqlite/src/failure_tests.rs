@@ -421,3 +421,30 @@ async fn a_tenant_that_is_moved_in_part_is_whole() {
     }
     assert!(seen.iter().any(|moved| !["0", "1500", "3000", "4500"].contains(&moved.as_str())), "{seen:?}");
 }
+
+#[tokio::test]
+async fn what_is_forgotten_while_it_is_in_the_log_does_not_come_into_the_table() {
+    let setup = setup(Options::default()).await;
+    for version in 1..=4_u64 {
+        let expected = (version > 1).then(|| version - 1);
+        let write = bailiwick_store::Write {
+            expected,
+            value: Some((version, version.to_string().into_bytes())),
+            ..put(Space::Secret, "key", "")
+        };
+        setup.store.commit(of(A).entry("written").write(write).commit()).await.unwrap();
+    }
+    setup.store.forget_past(A, 2).await.unwrap();
+    let then = setup.store.records_at(A, Space::Secret, 2, None, 10).await.unwrap();
+    assert_eq!(then.first().map(|(_, record)| record.version), Some(2));
+    drop(setup.store);
+    let conn = Connection::open(&setup.path).unwrap();
+    let kept: Vec<i64> = conn
+        .prepare("SELECT until FROM past ORDER BY until")
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    assert_eq!(kept, [2, 3]);
+}

@@ -190,7 +190,7 @@ impl Heads {
 
     /// The group was committed.
     pub(crate) fn keep(&mut self) {
-        // Not the buffer's own: it would stay as large as the largest group for as long as one tenant's entry is pending.
+        // Handed over, not copied: what is pending are parts of it.
         let log = std::mem::take(&mut self.log).freeze();
         for no in self.stripped.drain(..) {
             for (space, key) in self.memory.tail.strip(no) {

@@ -76,7 +76,8 @@ pub struct Options {
     /// fewer writes of the same page, and a longer file.
     pub checkpoint_pages: u32,
     /// Bytes of the log of commits from which on it is moved into the tables, beside the commits. It is in memory too, and
-    /// read when the database is opened. At most half as much again while it is moved.
+    /// read when the database is opened. It grows beyond that while it is moved, and the longer it is the more is moved at
+    /// a time.
     pub log_bytes: usize,
     /// The most pages of 4 KiB that the database may have. Beyond it commits are refused as if the disk were full.
     pub page_limit: Option<u32>,

@@ -17,7 +17,7 @@ use bailiwick_store::{Space, Subtree};
 use bytes::Bytes;
 use rusqlite::{Connection, params};
 
-use crate::log::Value;
+use crate::log::{Logged, Value};
 use crate::run::{self, BLOCK, Run, block_of};
 use crate::tail::{Pending, Tail, Was};
 
@@ -32,11 +32,13 @@ const SUBTREE: &str = "INSERT OR REPLACE INTO ledger_subtree (tenant_no, level, 
 const PUT: &str = "INSERT INTO record (tenant_no, space, key, version, sealed) VALUES (?1, ?2, ?3, ?4, ?5) \
     ON CONFLICT DO UPDATE SET version = excluded.version, sealed = excluded.sealed";
 const REMOVE: &str = "DELETE FROM record WHERE tenant_no = ?1 AND space = ?2 AND key = ?3";
-// Of several changes at one size, what was before the first is what was at that size.
+// Of several changes at one size, what was before the first is what was at that size. What was forgotten while it was in the
+// log is not kept.
 const KEEP: &str = "INSERT OR IGNORE INTO past (tenant_no, space, key, until, version, sealed) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE ?4 >= (SELECT past_from FROM tenant WHERE no = ?1)";
 const KEEP_PRESENT: &str = "INSERT OR IGNORE INTO past (tenant_no, space, key, until, version, sealed) \
-    SELECT ?1, ?2, ?3, ?4, version, sealed FROM record WHERE tenant_no = ?1 AND space = ?2 AND key = ?3";
+    SELECT ?1, ?2, ?3, ?4, version, sealed FROM record WHERE tenant_no = ?1 AND space = ?2 AND key = ?3 \
+    AND ?4 >= (SELECT past_from FROM tenant WHERE no = ?1)";
 const LEDGER: &str = "SELECT ledger FROM tenant WHERE no = ?1";
 const MOVED: &str = "UPDATE tenant SET ledger = ?2 WHERE no = ?1";
 const CUT: &str = "DELETE FROM log WHERE place <= ?1";
@@ -74,8 +76,8 @@ struct Round {
     /// The last place of the log then, and the bytes up to there.
     place: i64,
     bytes: usize,
-    /// How much a slice moves at least.
-    least: usize,
+    /// Whether a slice could not be carried out: from then on one tenant at a time, and all of it.
+    is_careful: bool,
     /// Whether some tenant could not be moved. Then the log is not cut.
     is_partial: bool,
 }
@@ -144,11 +146,10 @@ impl Settling {
         let round = self.round.get_or_insert_with(|| {
             let mut tenants: Vec<i64> = pending.keys().copied().collect();
             tenants.sort_unstable_by(|a, b| b.cmp(a));
-            Round { tenants, place, bytes, least: SLICE_MIN, is_partial: false }
+            Round { tenants, place, bytes, is_careful: false, is_partial: false }
         });
-        // After a failure one tenant at a time, and all of it.
-        let enough = if round.least == 0 { usize::MAX } else { weight.max(round.least) };
-        let (mut left, mut moved) = (enough, Vec::new());
+        let mut left = if round.is_careful { usize::MAX } else { weight.max(SLICE_MIN) };
+        let mut moved = Vec::new();
         for no in round.tenants.iter().rev() {
             let Some(pending) = pending.get(no) else {
                 moved.push(Moved { no: *no, what: Portion::Everything });
@@ -158,7 +159,7 @@ impl Settling {
             let is_everything = matches!(what, Portion::Everything);
             moved.push(Moved { no: *no, what });
             left = left.saturating_sub(pending.weight());
-            if left == 0 || !is_everything || round.least == 0 {
+            if left == 0 || !is_everything || round.is_careful {
                 break;
             }
         }
@@ -186,15 +187,15 @@ impl Settling {
         }
     }
 
-    /// A slice could not be carried out: from here on one tenant at a time, and without the one for which it was that.
+    /// A slice could not be carried out. If it was of one tenant, the round goes on without that.
     pub(crate) fn stumbled(&mut self) {
         let Some(round) = &mut self.round else { return };
-        if round.least == 0 {
+        if round.is_careful {
             round.tenants.pop();
             round.is_partial = true;
             self.rests_until = Instant::now().checked_add(REST);
         }
-        round.least = 0;
+        round.is_careful = true;
         if round.tenants.is_empty() {
             self.round = None;
         }
@@ -282,7 +283,7 @@ fn keep(conn: &Connection, no: i64, space: Space, key: &Bytes, until: u64, was: 
     conn.prepare_cached(KEEP)?.execute(params![no, space, key, until, version, sealed]).map(drop)
 }
 
-fn entries(conn: &Connection, no: i64, mut first: u64, mut entries: &[crate::log::Logged]) -> rusqlite::Result<()> {
+fn entries(conn: &Connection, no: i64, mut first: u64, mut entries: &[Logged]) -> rusqlite::Result<()> {
     while !entries.is_empty() {
         let room = usize::try_from(BLOCK - first % BLOCK).unwrap_or(usize::MAX);
         let (block, rest) = entries.split_at(room.min(entries.len()));

@@ -127,9 +127,8 @@ impl Writer {
     /// A writer on an open connection.
     pub(crate) fn new(path: PathBuf, options: &Options, conn: Connection, pool: Arc<Pool>) -> Result<Self, OpenError> {
         pool.memory.tail.load(&conn)?;
-        let checkpointer = Checkpointer::start(&path, options);
-        let checkpointer = checkpointer.map_err(|error| OpenError::Io { path: path.clone(), error })?;
-        checkpointer.open()?;
+        let checkpointer = Checkpointer::start().map_err(|error| OpenError::Io { path: path.clone(), error })?;
+        checkpointer.open(&path, options)?;
         Ok(Self {
             path,
             checkpointer,
@@ -157,7 +156,6 @@ impl Writer {
                 group.push(job);
             }
             let commits = group.len();
-            self.prepare(&group);
             self.serve(group);
             self.tidy(commits);
         }
@@ -166,13 +164,6 @@ impl Writer {
         self.checkpointer.close();
         // The writer closes last: only a connection that may write empties the WAL when it goes.
         self.pool.close();
-    }
-
-    /// What is to be forgotten has to be in the tables.
-    fn prepare(&mut self, group: &[Job]) {
-        if group.iter().any(|job| matches!(job.request, Request::Forget { .. })) {
-            self.settle_all();
-        }
     }
 
     /// Carries out a group and answers it.
@@ -387,7 +378,7 @@ impl Writer {
         }
         self.pool.memory.tail.load(&conn).map_err(|error| error.to_string())?;
         let settling = Settling::load(&conn).map_err(|error| error.to_string())?;
-        self.checkpointer.open().map_err(|error| error.to_string())?;
+        self.checkpointer.open(&self.path, &self.options).map_err(|error| error.to_string())?;
         self.pool.open().map_err(|error| error.to_string())?;
         Ok((conn, settling))
     }
