@@ -115,6 +115,15 @@ struct Bench {
 
 type Sides = Vec<Box<dyn Side>>;
 
+/// The order of the sides in a round: every second one begins with the last.
+fn in_turn(round: usize, sides: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..sides).collect();
+    if round % 2 == 1 {
+        order.reverse();
+    }
+    order
+}
+
 /// Measures, and prints the report.
 pub(crate) fn bench(options: &Options) -> Outcome {
     let bench = Bench::prepare(options)?;
@@ -328,11 +337,7 @@ impl Bench {
         let mut columns: Vec<Vec<Run>> = plans.iter().map(|_| Vec::new()).collect();
         let mut next: Vec<u64> = plans.iter().map(|plan| plan.first).collect();
         for round in 0..self.runs {
-            let mut order: Vec<usize> = (0..plans.len()).collect();
-            if round % 2 == 1 {
-                order.reverse();
-            }
-            for index in order {
+            for index in in_turn(round, plans.len()) {
                 let (Some(plan), Some(column), Some(next)) =
                     (plans.get(index), columns.get_mut(index), next.get_mut(index))
                 else {

@@ -14,7 +14,7 @@ use super::load::{Plan, Request, Run, Until};
 use super::report::{percent, range, short, whole};
 use super::side::{Side, Tenant};
 use super::stats::Spread;
-use super::{Bench, Sides};
+use super::{Bench, Sides, in_turn};
 use crate::failure::{Context, Failure, Outcome};
 
 /// Connections of the neighbour, and how long each rests.
@@ -80,11 +80,7 @@ impl Bench {
                 measured.push(Neighbour { flood, side, alone: Vec::new(), flooded: Vec::new(), loud: Vec::new() });
             }
             for round in 0..self.runs {
-                let mut order: Vec<usize> = (0..sides.len()).collect();
-                if round % 2 == 1 {
-                    order.reverse();
-                }
-                for index in order {
+                for index in in_turn(round, sides.len()) {
                     let (Some(side), Some(cast), Some(neighbour)) =
                         (sides.get(index), casts.get(index), measured.get_mut(first + index))
                     else {

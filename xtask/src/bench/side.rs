@@ -73,19 +73,20 @@ impl Tenant {
         let mut client = Client::connect(address)?;
         for number in 0..count {
             let path = format!("/v1/secret/data/many/a-secret-with-a-name-of-some-length-{number}");
-            let (status, body) = client.call("POST", &path, &self.headers(), r#"{"data":{"a":"b"}}"#)?;
-            if !(200..300).contains(&status) {
-                return Err(Failure::new(format!("{path}: {status} {body}")));
-            }
+            self.ask(&mut client, Request::new("POST", path).body(r#"{"data":{"a":"b"}}"#))?;
         }
         Ok(())
     }
 
     /// Revokes its credential.
     pub(crate) fn die(&self, address: SocketAddr) -> Outcome {
-        let path = "/v1/auth/token/revoke-self";
-        let (status, body) = Client::connect(address)?.call("POST", path, &self.headers(), "")?;
-        if (200..300).contains(&status) { Ok(()) } else { Err(Failure::new(format!("{path}: {status} {body}"))) }
+        self.ask(&mut Client::connect(address)?, Request::new("POST", "/v1/auth/token/revoke-self"))
+    }
+
+    /// Calls with its credential, and fails unless the status says success.
+    fn ask(&self, client: &mut Client, request: Request) -> Outcome {
+        let request = request.header("X-Vault-Namespace", &self.slug);
+        expect_success(client, &request, ("X-Vault-Token".to_owned(), self.credential.clone())).map(drop)
     }
 
     /// Writes all of its secrets once.
