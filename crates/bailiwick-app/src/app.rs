@@ -258,7 +258,7 @@ impl App {
         input: impl FnOnce() -> Result<U, AppError> + Send,
     ) -> Result<Answer<U::Reply>, AppError> {
         let action = U::Action::ACTION;
-        let _turn = self.turn(meta, action).await?;
+        let turn = self.turn(meta, action).await?;
         let mut input = Some(input);
         let mut parsed: Option<Result<U, AppError>> = None;
         let mut pass: Option<Pass> = None;
@@ -271,7 +271,9 @@ impl App {
             // First of all, so that nobody can fill ledgers with refusals faster than with anything else.
             let tenant = admitted.snapshot.tenant;
             if pass.is_none() {
-                self.turns.remember(meta, tenant);
+                if turn.is_strangers() {
+                    self.turns.remember(meta, tenant);
+                }
                 self.counts.count(tenant, |counts| counts.requests += 1);
             }
             match self.pass_gate(&mut pass, &admitted, meta, action).await {
@@ -324,7 +326,7 @@ impl App {
         input: impl FnOnce() -> Result<U, AppError> + Send,
     ) -> Result<Answer<U::Reply>, AppError> {
         let action = U::Action::ACTION;
-        let _turn = self.turn(meta, action).await?;
+        let turn = self.turn(meta, action).await?;
         let mut input = Some(input);
         let mut parsed: Option<Result<U, AppError>> = None;
         let mut pass: Option<Pass> = None;
@@ -337,7 +339,9 @@ impl App {
             // First of all, so that nobody can fill ledgers with refusals faster than with anything else.
             let tenant = admitted.snapshot.tenant;
             if pass.is_none() {
-                self.turns.remember(meta, tenant);
+                if turn.is_strangers() {
+                    self.turns.remember(meta, tenant);
+                }
                 self.counts.count(tenant, |counts| counts.requests += 1);
             }
             match self.pass_gate(&mut pass, &admitted, meta, action).await {

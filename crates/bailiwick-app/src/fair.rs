@@ -150,6 +150,13 @@ pub(crate) struct Turn {
     began: Instant,
 }
 
+impl Turn {
+    /// Whether it is that of somebody of whom nothing was known.
+    pub(crate) fn is_strangers(&self) -> bool {
+        matches!(self.flow, Flow::Stranger { .. })
+    }
+}
+
 impl Drop for Turn {
     fn drop(&mut self) {
         let mut turns = self.of.turns.lock();

@@ -46,7 +46,7 @@ impl Work {
         }
     }
 
-    const fn of(action: Action) -> Self {
+    fn of(action: Action) -> Self {
         match action {
             Action::PolicyPut
             | Action::PolicyDelete
@@ -60,25 +60,13 @@ impl Work {
             | Action::PlatformInvariantPut
             | Action::PlatformInvariantDelete
             | Action::PlatformInvariantCheck => Self::Proof,
-            Action::MemberList
-            | Action::MemberCredentialList
-            | Action::AccountList
-            | Action::KeyList
-            | Action::BindingList
-            | Action::PolicyList
-            | Action::InvariantList
-            | Action::SecretList
-            | Action::LedgerRead
+            Action::LedgerRead
             | Action::LedgerExport
             | Action::AttestationIssue
             | Action::BundleExport
-            | Action::TenantList
-            | Action::GuardrailList
-            | Action::PlatformInvariantList
-            | Action::OperatorList
-            | Action::OperatorCredentialList
             | Action::PlatformLedgerRead
             | Action::PlatformLedgerExport => Self::Long,
+            list if list.as_str().ends_with(":list") => Self::Long,
             _ => Self::Short,
         }
     }
@@ -120,7 +108,9 @@ const FAMILIAR_MAX: usize = 65_536;
 
 /// Everything about turns on this node.
 pub(crate) struct Turns {
-    schedulers: [(Work, Arc<Scheduler>); 3],
+    short: Arc<Scheduler>,
+    long: Arc<Scheduler>,
+    proof: Arc<Scheduler>,
     refusal_delay: Duration,
     failed_login_hold: Duration,
     /// Which tenant a credential was of when it was good, by a keyed hash of its text.
@@ -131,14 +121,9 @@ pub(crate) struct Turns {
 impl Turns {
     pub(crate) fn new(config: &TurnsConfig) -> Self {
         Self {
-            schedulers: Work::ALL.map(|work| {
-                let places = match work {
-                    Work::Short => config.short,
-                    Work::Long => config.long,
-                    Work::Proof => config.proof,
-                };
-                (work, Scheduler::new(places))
-            }),
+            short: Scheduler::new(config.short),
+            long: Scheduler::new(config.long),
+            proof: Scheduler::new(config.proof),
             refusal_delay: config.refusal_delay,
             failed_login_hold: config.failed_login_hold,
             familiar: Cache::new(FAMILIAR_MAX),
@@ -146,13 +131,10 @@ impl Turns {
         }
     }
 
-    /// The credential was good: its requests are the tenant's from now on.
+    /// The credential of a stranger was good: its requests are the tenant's from now on.
     pub(crate) fn remember(&self, meta: &RequestMeta, tenant: TenantId) {
         if let Some(text) = &meta.credential {
-            let print = self.keyed.hash_one(text.expose());
-            if self.familiar.get(&print).is_none() {
-                self.familiar.insert(print, tenant);
-            }
+            self.familiar.insert(self.keyed.hash_one(text.expose()), tenant);
         }
     }
 
@@ -173,13 +155,17 @@ impl Turns {
         Flow::Stranger { source: meta.source, claimed }
     }
 
-    fn scheduler(&self, work: Work) -> Option<&Arc<Scheduler>> {
-        self.schedulers.iter().find_map(|(other, scheduler)| (*other == work).then_some(scheduler))
+    fn scheduler(&self, work: Work) -> &Arc<Scheduler> {
+        match work {
+            Work::Short => &self.short,
+            Work::Long => &self.long,
+            Work::Proof => &self.proof,
+        }
     }
 
     /// What each kind of work is about.
     pub(crate) fn loads(&self) -> [(Work, Load); 3] {
-        self.schedulers.each_ref().map(|(work, scheduler)| (*work, scheduler.load()))
+        Work::ALL.map(|work| (work, self.scheduler(work).load()))
     }
 }
 
@@ -191,7 +177,6 @@ impl App {
     pub(crate) async fn turn(&self, meta: &RequestMeta, action: Action) -> Result<Turn, AppError> {
         let flow = self.turns.flow(meta);
         let scheduler = self.turns.scheduler(Work::of(action));
-        let scheduler = scheduler.ok_or_else(|| AppError::internal("work that nobody schedules"))?;
         let Full { most } = match scheduler.enter(flow, || self.queue_max(flow)).await {
             Ok(turn) => {
                 if matches!(flow, Flow::Stranger { .. }) {
@@ -216,7 +201,6 @@ impl App {
     /// tenant may have only so many; so there is always room to wait.
     pub(crate) async fn turn_for_piece(&self, tenant: TenantId) -> Result<Turn, AppError> {
         let scheduler = self.turns.scheduler(Work::Long);
-        let scheduler = scheduler.ok_or_else(|| AppError::internal("work that nobody schedules"))?;
         scheduler
             .enter(Flow::Tenant(tenant), || usize::MAX)
             .await
