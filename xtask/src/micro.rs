@@ -2,7 +2,7 @@
 //!
 //! Times differ from run to run by more than most regressions; counts hardly do, on a busy machine either. They say nothing
 //! about caches or waiting, and valgrind's processor has neither AVX-512 nor SHA extensions, so hashing weighs more than it
-//! does outside. The work is in `crates/bailiwick-micro`.
+//! does outside. The work is in `xtask/micro`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,7 +13,7 @@ use std::process::Command;
 use crate::failure::{Context, Failure, Outcome};
 use crate::{packages, shell};
 
-const BASELINE: &str = "crates/bailiwick-micro/baseline.txt";
+const BASELINE: &str = "xtask/micro/baseline.txt";
 
 /// Flags of `micro`.
 #[derive(clap::Args)]

@@ -79,3 +79,21 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
     let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     quiet.status().is_ok_and(|status| status.success())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `cargo run` at the root, which the README begins with, knows which program is meant only if there is one.
+    #[test]
+    fn the_workspace_has_one_program_to_run() {
+        let text = capture(cargo().args(["metadata", "--no-deps", "--format-version=1"])).unwrap();
+        let metadata: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let members = metadata["workspace_default_members"].as_array().unwrap();
+        let packages =
+            metadata["packages"].as_array().unwrap().iter().filter(|package| members.contains(&package["id"]));
+        let targets = packages.flat_map(|package| package["targets"].as_array().unwrap());
+        let programs = targets.filter(|target| target["kind"].as_array().unwrap().iter().any(|kind| kind == "bin"));
+        assert_eq!(programs.map(|target| target["name"].as_str().unwrap()).collect::<Vec<_>>(), ["bailiwick"]);
+    }
+}
