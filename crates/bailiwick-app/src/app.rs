@@ -11,6 +11,7 @@
 mod admission;
 mod authority;
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -111,6 +112,8 @@ pub struct App {
     snapshots: Cache<TenantId, Arc<Snapshot>>,
     pub(crate) gates: Gates,
     pub(crate) turns: Turns,
+    /// Whose ledgers wait for their index.
+    pub(crate) indexing: Mutex<BTreeSet<TenantId>>,
     pub(crate) isolation: IsolationBoard,
     /// What [`AppConfig::build`] said.
     pub(crate) build: tokio::sync::OnceCell<Option<String>>,
@@ -223,6 +226,7 @@ impl App {
             snapshots: Cache::new(cached),
             gates: Gates::default(),
             turns,
+            indexing: Mutex::default(),
             isolation: IsolationBoard::default(),
             build: tokio::sync::OnceCell::new(),
             compiled: Cache::new(50_000),

@@ -1,5 +1,5 @@
 //! What the server does by itself, one tenant at a time: shredding what was deleted, new data keys before the old ones
-//! have sealed too much, and forgetting old answers.
+//! have sealed too much, forgetting old answers, and the index of ledgers.
 //!
 //! The store's wake-up list says which tenants have something to do; what that is, and whether it may be done, is
 //! decided from the tenant's own state when it is done.
@@ -73,7 +73,7 @@ impl App {
                 Ok(()) => {}
             }
         }
-        Ok(due.len())
+        Ok(due.len() + self.index_wanted().await)
     }
 
     async fn run_jobs_of(&self, tenant: TenantId, now: Timestamp) -> Result<(), AppError> {
@@ -262,7 +262,7 @@ impl App {
     }
 
     /// The tenant at the epoch of this header: what is cached may be older, if another node has changed something.
-    async fn snapshot_of(&self, header: &Header) -> Result<Option<Arc<Snapshot>>, AppError> {
+    pub(crate) async fn snapshot_of(&self, header: &Header) -> Result<Option<Arc<Snapshot>>, AppError> {
         match self.snapshot(header.tenant).await? {
             Some(snapshot) if snapshot.epoch != header.epoch => {
                 Err(CommitError::Stale { tenant: header.tenant }.into())

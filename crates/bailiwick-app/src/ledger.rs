@@ -1,10 +1,12 @@
 //! The ledger, read: pages, checkpoints, proofs, exports. Of a tenant by the tenant, of the platform by operators.
 
-use std::str::FromStr;
+mod filter;
+mod index;
+mod indexing;
+mod search;
 
 use bailiwick_authz::Permit;
 use bailiwick_ledger::checkpoint::Checkpoint;
-use bailiwick_ledger::entry::Entry;
 use bailiwick_ledger::note::NoteSigner;
 use bailiwick_ledger::{
     CompactRange, Hash, LeafRange, consistency_ranges, inclusion_ranges, range_hash, stored_runs, verify_consistency,
@@ -14,8 +16,10 @@ use bailiwick_seal::Purpose;
 use bailiwick_store::{Header, StoredEntry};
 use bailiwick_types::action::act;
 use bailiwick_types::api::ledger::{ConsistencyProof, InclusionProof, LedgerEntry, LedgerPage, SignedCheckpoint};
-use bailiwick_types::{Action, Code, ErrorClass, Resource, ResourceKind, TenantId, Timestamp};
+use bailiwick_types::{Resource, ResourceKind, TenantId};
 use data_encoding::BASE64;
+
+pub use filter::Filter;
 
 use crate::app::{App, PlatformUseCase, UseCase};
 use crate::error::AppError;
@@ -27,93 +31,6 @@ use crate::tx::{Answer, PlatformTx, Reply, Scope, TenantTx, Tx};
 pub(crate) fn origin(snapshot: &Snapshot) -> String {
     format!("{}/{}", snapshot.installation, crate::tx::tenant_name(snapshot.tenant))
 }
-
-/// Which entries are wanted. All that is given must hold.
-#[derive(Debug, Clone, Default)]
-pub struct Filter {
-    /// The actor's id.
-    pub actor: Option<String>,
-    /// The action's name, or a noun with a `:` at its end for all of its actions.
-    pub action: Option<String>,
-    /// The resource's id, or its beginning followed by `*`.
-    pub resource: Option<String>,
-    /// `ok`, or an error class such as `denied`.
-    pub outcome: Option<String>,
-    /// `allow`, `deny` or `none`.
-    pub decision: Option<String>,
-    /// The request id.
-    pub request: Option<String>,
-    /// Not before.
-    pub since: Option<Timestamp>,
-    /// Before.
-    pub until: Option<Timestamp>,
-    /// Leave out this caller's own reading of the ledger, so that a follower does not follow itself.
-    pub skip_own_reads: bool,
-}
-
-impl Filter {
-    fn query(&self) -> String {
-        format!("{self:?}")
-    }
-
-    /// A word that no entry can have is a mistake, and not a ledger in which nothing of the kind ever happened.
-    fn check(&self) -> Result<(), AppError> {
-        let is_outcome = |word: &str| word == "ok" || ErrorClass::ALL.iter().any(|class| class.as_str() == word);
-        let is_action = |word: &str| {
-            Action::ALL.iter().any(|action| match word.strip_suffix(':') {
-                Some(noun) => action.as_str().split(':').next() == Some(noun),
-                None => action.as_str() == word,
-            })
-        };
-        if self.outcome.as_deref().is_some_and(|word| !is_outcome(word)) {
-            return Err(AppError::invalid("`outcome` must be `ok` or a class of errors, such as `denied`"));
-        }
-        if self.decision.as_deref().is_some_and(|word| !matches!(word, "allow" | "deny" | "none")) {
-            return Err(AppError::invalid("`decision` must be `allow`, `deny` or `none`"));
-        }
-        if self.action.as_deref().is_some_and(|word| !is_action(word)) {
-            return Err(AppError::invalid(
-                "`action` must be an action, such as `secret:reveal`, or a noun, such as `secret:`",
-            ));
-        }
-        Ok(())
-    }
-
-    fn fits(&self, entry: &Entry, reader: &str) -> bool {
-        fn is(wanted: Option<&String>, value: &str) -> bool {
-            wanted.is_none_or(|wanted| wanted == value)
-        }
-        let decision = match entry.decision {
-            bailiwick_ledger::entry::Decision::Allow => "allow",
-            bailiwick_ledger::entry::Decision::Deny => "deny",
-            bailiwick_ledger::entry::Decision::None => "none",
-        };
-        let is_action = self.action.as_ref().is_none_or(|wanted| {
-            *wanted == entry.action || (wanted.ends_with(':') && entry.action.starts_with(wanted.as_str()))
-        });
-        let is_resource = self.resource.as_ref().is_none_or(|wanted| match wanted.strip_suffix('*') {
-            Some(prefix) => entry.resource.id.starts_with(prefix),
-            None => *wanted == entry.resource.id,
-        });
-        let is_own_read = self.skip_own_reads
-            && entry.actor.id.as_deref() == Some(reader)
-            && Action::from_str(&entry.action)
-                .is_ok_and(|action| matches!(action, Action::LedgerRead | Action::PlatformLedgerRead));
-        is(self.actor.as_ref(), entry.actor.id.as_deref().unwrap_or_default())
-            && is_action
-            && is_resource
-            && is(self.outcome.as_ref(), &entry.outcome)
-            && is(self.decision.as_ref(), decision)
-            && is(self.request.as_ref(), &entry.request)
-            && self.since.is_none_or(|since| entry.time >= since)
-            && self.until.is_none_or(|until| entry.time < until)
-            && !is_own_read
-    }
-}
-
-/// Entries that one request looks at, at most. A page may be short, or empty, and still have a next one.
-const SCAN_MAX: u64 = 20_000;
-const SCAN_STEP: u64 = 500;
 
 /// The question that [`List`] and [`PlatformList`] ask.
 #[derive(Debug, Clone, Default)]
@@ -155,65 +72,6 @@ impl App {
 impl<S: Scope> Tx<'_, S> {
     pub(crate) async fn ledger_header(&self) -> Result<Header, AppError> {
         self.app.store.header(self.snapshot.tenant).await?.ok_or_else(AppError::not_found)
-    }
-
-    async fn ledger_page(&self, query: &Query) -> Result<LedgerPage, AppError> {
-        query.filter.check()?;
-        let limit = self.page_limit(&query.page)?;
-        let text = format!("{} {}", query.filter.query(), query.is_descending);
-        let size = self.ledger_header().await?.ledger.size();
-        let position = self.page_after(&query.page, &text)?;
-        let position = match position {
-            Some(bytes) => {
-                let bytes = <[u8; 8]>::try_from(bytes.as_slice()).map_err(|_| AppError::new(Code::InvalidCursor))?;
-                Some(u64::from_be_bytes(bytes))
-            }
-            None => None,
-        };
-        let reader = self.principal().id.clone();
-        let mut items = Vec::new();
-        let mut scanned = 0;
-        // The next index to look at; going down, one more than it.
-        let mut at = match (position, query.is_descending) {
-            (Some(position), _) => position.min(size),
-            (None, false) => query.from.unwrap_or(0).min(size),
-            (None, true) => query.from.map_or(size, |from| from.saturating_add(1).min(size)),
-        };
-        let is_end = |at: u64| if query.is_descending { at == 0 } else { at >= size };
-        while !is_end(at) && items.len() < limit && scanned < SCAN_MAX {
-            let step = SCAN_STEP.min(if query.is_descending { at } else { size - at });
-            let first = if query.is_descending { at - step } else { at };
-            let mut entries =
-                self.app.store.entries(self.snapshot.tenant, first, usize::try_from(step).unwrap_or(0)).await?;
-            if entries.is_empty() {
-                return Err(AppError::internal("the ledger has a gap"));
-            }
-            if query.is_descending {
-                entries.reverse();
-            }
-            for stored in &entries {
-                if items.len() == limit {
-                    break;
-                }
-                at = if query.is_descending { stored.index } else { stored.index + 1 };
-                scanned += 1;
-                let canonical = App::open_entry(&self.snapshot, stored)?;
-                let fits = match &canonical {
-                    Some(bytes) => query.filter.fits(&Entry::parse(bytes).map_err(AppError::internal)?, &reader),
-                    None => false,
-                };
-                if fits {
-                    items.push(App::show_entry(stored, canonical.as_deref())?);
-                }
-            }
-        }
-        let is_complete = is_end(at);
-        // Going up there is always a next: what comes later.
-        let next = match (is_complete, query.is_descending) {
-            (true, true) => None,
-            _ => Some(self.cursor(&text, &at.to_be_bytes())?),
-        };
-        Ok(LedgerPage { items, next, size, is_complete })
     }
 
     async fn ledger_entry(&self, index: u64) -> Result<LedgerEntry, AppError> {

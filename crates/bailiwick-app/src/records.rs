@@ -34,7 +34,7 @@ pub(crate) fn limit_of(space: Space) -> Option<Limit> {
         Space::Secret => Limit::Secrets,
         Space::SecretVersion => Limit::SecretVersions,
         Space::Idempotency => Limit::IdempotencyKeys,
-        Space::Usage => return None,
+        Space::Usage | Space::LedgerIndex => return None,
     })
 }
 

@@ -143,6 +143,17 @@ pub enum Decision {
     None,
 }
 
+impl Decision {
+    /// The word for it in an entry.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+            Self::None => "none",
+        }
+    }
+}
+
 /// Why bytes are not an entry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EntryError {

@@ -48,6 +48,7 @@ spaces! {
     Operator = 11, "operator", "Operators, on the platform's plane.";
     Usage = 12, "usage", "Derived facts such as a credential's last use.";
     Invariant = 13, "invariant", "Rules over all requests: of the tenant, or of the platform on its plane.";
+    LedgerIndex = 14, "ledger-index", "Derived: which entries of a segment of the ledger have which words.";
 }
 
 /// A stored record: sealed bytes and the version that they are sealed under.

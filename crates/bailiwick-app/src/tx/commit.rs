@@ -128,6 +128,7 @@ impl<S: Scope> Tx<'_, S> {
         self.app.counts.committed(self.snapshot.tenant, begun.elapsed());
         for (tenant, receipt) in planes.into_iter().zip(&committed.receipts) {
             self.app.note_sealed(tenant, receipt.first_index).await;
+            self.app.note_segment(tenant, receipt);
         }
         // Not for soundness, but so that the next request need not find out the hard way.
         for tenant in bumped {

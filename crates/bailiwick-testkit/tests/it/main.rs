@@ -24,6 +24,7 @@ mod proofs;
 mod relocation;
 mod rotation;
 mod routes;
+mod search;
 mod tenancy;
 mod unread;
 mod vault;

@@ -1,0 +1,86 @@
+//! Which entries a search wants.
+
+use std::str::FromStr;
+
+use bailiwick_ledger::entry::Entry;
+use bailiwick_types::{Action, ErrorClass, Timestamp};
+
+use crate::error::AppError;
+
+/// Which entries are wanted. All that is given must hold.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// The actor's id.
+    pub actor: Option<String>,
+    /// The action's name, or a noun with a `:` at its end for all of its actions.
+    pub action: Option<String>,
+    /// The resource's id, or its beginning followed by `*`.
+    pub resource: Option<String>,
+    /// `ok`, or an error class such as `denied`.
+    pub outcome: Option<String>,
+    /// `allow`, `deny` or `none`.
+    pub decision: Option<String>,
+    /// The request id.
+    pub request: Option<String>,
+    /// Not before.
+    pub since: Option<Timestamp>,
+    /// Before.
+    pub until: Option<Timestamp>,
+    /// Leave out this caller's own reading of the ledger, so that a follower does not follow itself.
+    pub skip_own_reads: bool,
+}
+
+impl Filter {
+    pub(super) fn query(&self) -> String {
+        format!("{self:?}")
+    }
+
+    /// A word that no entry can have is a mistake, and not a ledger in which nothing of the kind ever happened.
+    pub(super) fn check(&self) -> Result<(), AppError> {
+        let is_outcome = |word: &str| word == "ok" || ErrorClass::ALL.iter().any(|class| class.as_str() == word);
+        let is_action = |word: &str| {
+            Action::ALL.iter().any(|action| match word.strip_suffix(':') {
+                Some(noun) => action.as_str().split(':').next() == Some(noun),
+                None => action.as_str() == word,
+            })
+        };
+        if self.outcome.as_deref().is_some_and(|word| !is_outcome(word)) {
+            return Err(AppError::invalid("`outcome` must be `ok` or a class of errors, such as `denied`"));
+        }
+        if self.decision.as_deref().is_some_and(|word| !matches!(word, "allow" | "deny" | "none")) {
+            return Err(AppError::invalid("`decision` must be `allow`, `deny` or `none`"));
+        }
+        if self.action.as_deref().is_some_and(|word| !is_action(word)) {
+            return Err(AppError::invalid(
+                "`action` must be an action, such as `secret:reveal`, or a noun, such as `secret:`",
+            ));
+        }
+        Ok(())
+    }
+
+    pub(super) fn fits(&self, entry: &Entry, reader: &str) -> bool {
+        fn is(wanted: Option<&String>, value: &str) -> bool {
+            wanted.is_none_or(|wanted| wanted == value)
+        }
+        let is_action = self.action.as_ref().is_none_or(|wanted| {
+            *wanted == entry.action || (wanted.ends_with(':') && entry.action.starts_with(wanted.as_str()))
+        });
+        let is_resource = self.resource.as_ref().is_none_or(|wanted| match wanted.strip_suffix('*') {
+            Some(prefix) => entry.resource.id.starts_with(prefix),
+            None => *wanted == entry.resource.id,
+        });
+        let is_own_read = self.skip_own_reads
+            && entry.actor.id.as_deref() == Some(reader)
+            && Action::from_str(&entry.action)
+                .is_ok_and(|action| matches!(action, Action::LedgerRead | Action::PlatformLedgerRead));
+        is(self.actor.as_ref(), entry.actor.id.as_deref().unwrap_or_default())
+            && is_action
+            && is_resource
+            && is(self.outcome.as_ref(), &entry.outcome)
+            && is(self.decision.as_ref(), entry.decision.as_str())
+            && is(self.request.as_ref(), &entry.request)
+            && self.since.is_none_or(|since| entry.time >= since)
+            && self.until.is_none_or(|until| entry.time < until)
+            && !is_own_read
+    }
+}

@@ -1,0 +1,126 @@
+//! How a ledger comes to its index: in the background, a full segment at a time, in order.
+//!
+//! Whoever commits the last entry of a segment, and whoever searches in segments without an index, puts the tenant on a
+//! list in memory; the next round of background work makes what is missing, of all segments before too. So nothing is
+//! durable but the index itself, and a node that stops forgets nothing that the next one would not notice.
+//!
+//! # Invariants
+//! - INV-INDEXING-1: the segments that have an index are the first ones, without a gap, and of each all rows are there:
+//!   they are written by one commit. How many there are is the count of the records, which the store keeps.
+//! - INV-INDEXING-2: rows are written under the epoch that their keys are of, so none is written for a tenant that was
+//!   shredded, or sealed with keys that are no longer current.
+//!
+//! # Deliberately absent
+//! An entry for it: an index is made of entries, and says nothing that they do not.
+
+use bailiwick_ledger::entry::Entry;
+use bailiwick_store::{Commit, CommitError, Expect, Header, HeaderChange, Part, Receipt, Space};
+use bailiwick_types::TenantId;
+
+use super::index::{ROWS, SEGMENT, Segment};
+use crate::app::App;
+use crate::error::AppError;
+use crate::snapshot::Snapshot;
+use crate::state::{Phase, TenantState};
+use crate::tx::seal_write;
+
+/// Segments that are made of one tenant before others get theirs.
+const SEGMENTS_AT_ONCE: u64 = 16;
+/// Tenants on the list, at most. Whoever does not get on it does with the next segment, or search.
+const WANTED_MAX: usize = 10_000;
+/// Entries that are read and opened before others get the thread.
+const ENTRIES_AT_ONCE: usize = 64;
+
+/// How many of a ledger's segments have an index.
+pub(super) fn segments_indexed(header: &Header) -> u64 {
+    header.counts.of(Space::LedgerIndex) / u64::from(ROWS)
+}
+
+/// The key of a segment's row: rows of one number lie side by side.
+pub(super) fn row_key(row: u8, segment: u64) -> Vec<u8> {
+    let mut key = vec![row];
+    key.extend_from_slice(&segment.to_be_bytes());
+    key
+}
+
+impl App {
+    /// Puts a ledger on the list if this commit has filled a segment.
+    pub(crate) fn note_segment(&self, tenant: TenantId, receipt: &Receipt) {
+        if receipt.size / SEGMENT > receipt.first_index / SEGMENT {
+            self.want_index(tenant);
+        }
+    }
+
+    pub(super) fn want_index(&self, tenant: TenantId) {
+        let mut wanted = self.indexing.lock();
+        if wanted.len() < WANTED_MAX {
+            wanted.insert(tenant);
+        }
+    }
+
+    /// Makes what is missing of the indexes on the list. Of how many ledgers.
+    pub(crate) async fn index_wanted(&self) -> usize {
+        let wanted = std::mem::take(&mut *self.indexing.lock());
+        let count = wanted.len();
+        for tenant in wanted {
+            match self.index_ledger(tenant).await {
+                Ok(false) => {}
+                Ok(true) => self.want_index(tenant),
+                Err(error) if self.should_retry(&error) => self.want_index(tenant),
+                Err(error) => {
+                    tracing::warn!(%tenant, %error, "a ledger could not be indexed; searching it takes longer")
+                }
+            }
+        }
+        count
+    }
+
+    /// Makes the next few segments' index. Whether there are more.
+    async fn index_ledger(&self, tenant: TenantId) -> Result<bool, AppError> {
+        let Some(header) = self.store.header(tenant).await? else { return Ok(false) };
+        let state = TenantState::from_number(header.state);
+        // A plane that is being moved here is nobody's business until it is whole.
+        let is_settled = matches!(state.phase, Phase::Active | Phase::Suspended | Phase::Deleting);
+        if state.number() != header.state || !is_settled {
+            return Ok(false);
+        }
+        let Some(snapshot) = self.snapshot_of(&header).await?.filter(|snapshot| snapshot.keyring.is_some()) else {
+            return Ok(false);
+        };
+        let (first, full) = (segments_indexed(&header), header.ledger.size() / SEGMENT);
+        let last = full.min(first + SEGMENTS_AT_ONCE);
+        for segment in first..last {
+            self.index_segment(&snapshot, segment).await?;
+        }
+        Ok(last < full)
+    }
+
+    async fn index_segment(&self, snapshot: &Snapshot, segment: u64) -> Result<(), AppError> {
+        let begin = segment * SEGMENT;
+        let mut index = Segment::new();
+        for first in (begin..begin + SEGMENT).step_by(ENTRIES_AT_ONCE) {
+            for stored in self.store.entries(snapshot.tenant, first, ENTRIES_AT_ONCE).await? {
+                let Some(bytes) = Self::open_entry(snapshot, &stored)? else { continue };
+                let entry = Entry::parse(&bytes).map_err(AppError::internal)?;
+                index.add(u16::try_from(stored.index - begin).map_err(AppError::internal)?, &entry);
+            }
+            tokio::task::yield_now().await;
+        }
+        let writes = (0..ROWS)
+            .zip(index.rows())
+            .map(|(row, bytes)| seal_write(self, snapshot, Space::LedgerIndex, row_key(row, segment), None, &bytes))
+            .collect::<Result<_, _>>()?;
+        let part = Part {
+            tenant: snapshot.tenant,
+            expect: Expect::Epoch(snapshot.epoch),
+            header: HeaderChange::default(),
+            writes,
+            entries: Vec::new(),
+        };
+        match self.store.commit(Commit { parts: vec![part], guards: Vec::new() }).await {
+            // Another node was faster, with the same.
+            Ok(_) | Err(CommitError::Conflict { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Searching a ledger: the index finds what reading everything finds, and reads little for it.
+
+use std::time::Duration;
+
+use bailiwick_app::AppConfig;
+use bailiwick_store::Space;
+use bailiwick_testkit::{Plane, Tenant, World, names};
+use bailiwick_types::Timestamp;
+use serde_json::Value;
+
+use crate::flood::at_once;
+
+/// Entries of a segment, and its rows.
+const SEGMENT: u64 = 4_096;
+const ROWS: u64 = 16;
+
+/// Lets a tenant do things, refused ones too, until its ledger has this many entries.
+fn grow(world: &World, tenant: &Tenant, size: u64) {
+    let paths = ["whoami", "policies", "accounts", &format!("secrets/{}/{}", names::MOUNT, names::LIVE)];
+    let callers = [tenant.owner.as_ref(), tenant.viewer.as_ref(), tenant.reader.as_ref(), tenant.bare.as_ref()];
+    let mut number = 0;
+    loop {
+        let now = world.header(Plane::Tenant(tenant)).ledger.size();
+        if now >= size {
+            return;
+        }
+        world.advance(Duration::from_secs(2));
+        let asked = (0..(size - now).min(64)).map(|_| {
+            number += 1;
+            let path = paths[number / 7 % paths.len()];
+            let target = format!("/api/v1/t/{}/{path}", tenant.slug);
+            world.request("GET", &target).by(callers[number % callers.len()])
+        });
+        at_once(world, asked.collect());
+    }
+}
+
+/// All that a search finds, by its pages: each entry's index. Also how many pages there were.
+fn search(world: &World, tenant: &Tenant, question: &str) -> (Vec<u64>, usize) {
+    let (mut found, mut pages, mut next) = (Vec::new(), 0, None::<String>);
+    loop {
+        let after = next.as_ref().map(|next| format!("&cursor={next}")).unwrap_or_default();
+        let target = format!("/api/v1/t/{}/ledger/entries?{question}{after}", tenant.slug);
+        let page = world.get(&tenant.owner, &target).expect(200);
+        pages += 1;
+        found.extend(page["items"].as_array().unwrap().iter().map(|item| item["index"].as_u64().unwrap()));
+        if page["is_complete"] == true {
+            return (found, pages);
+        }
+        next = Some(page["next"].as_str().expect("there is more").to_owned());
+    }
+}
+
+/// All entries, in order.
+fn everything(world: &World, tenant: &Tenant) -> Vec<Value> {
+    let mut all = Vec::new();
+    let mut next = String::new();
+    loop {
+        let target = format!("/api/v1/t/{}/ledger/entries?limit=1000{next}", tenant.slug);
+        let page = world.get(&tenant.owner, &target).expect(200);
+        all.extend(page["items"].as_array().unwrap().iter().map(|item| item["entry"].clone()));
+        if page["is_complete"] == true {
+            return all;
+        }
+        next = format!("&cursor={}", page["next"].as_str().unwrap());
+    }
+}
+
+fn indexed(world: &World, tenant: &Tenant) -> u64 {
+    world.header(Plane::Tenant(tenant)).counts.of(Space::LedgerIndex)
+}
+
+/// How many entries the store was asked for since the last call.
+fn entries_read(world: &World) -> u64 {
+    let read = world.operations().into_iter().filter_map(|operation| {
+        let words: Vec<String> = operation.work.split(' ').map(str::to_owned).collect();
+        (words[0] == "entries").then(|| words[2].parse::<u64>().unwrap())
+    });
+    read.sum()
+}
+
+#[test]
+fn the_index_finds_what_reading_everything_finds() {
+    let world = World::two_tenants();
+    let (own, other) = (&world.acme, &world.globex);
+    grow(&world, own, 2 * SEGMENT + 100);
+    let theirs = world.stored(Plane::Tenant(other));
+    world.run_due_jobs();
+    assert_eq!(indexed(&world, own), 2 * ROWS);
+    let all = everything(&world, own);
+    let top = all.len() as u64 - 1;
+    let some = &all[5_000];
+    let word = |entry: &Value, path: &str| entry.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let time = |entry: &Value| word(entry, "/time").parse::<Timestamp>().unwrap();
+    let (viewer, reader, request) = (&own.viewer.id, &own.reader.id, word(some, "/request"));
+    let (secret, folder, then) =
+        (format!("{}/{}", names::MOUNT, names::LIVE), format!("{}/", names::MOUNT), time(some));
+    type Fits<'a> = Box<dyn Fn(&Value) -> bool + 'a>;
+    let is = |path: &'static str, wanted: &str| {
+        let wanted = wanted.to_owned();
+        Box::new(move |entry: &Value| word(entry, path) == wanted) as Fits<'_>
+    };
+    let both =
+        |one: Fits<'static>, two: Fits<'static>| Box::new(move |entry: &Value| one(entry) && two(entry)) as Fits<'_>;
+    let of_secrets = || Box::new(move |entry: &Value| word(entry, "/action").starts_with("secret:")) as Fits<'_>;
+    let questions: [(String, Fits<'_>); 11] = [
+        (format!("actor={viewer}"), is("/actor/id", viewer)),
+        (format!("actor={reader}&action=secret:"), both(is("/actor/id", reader), of_secrets())),
+        (format!("resource={secret}&decision=deny"), both(is("/resource/id", &secret), is("/decision", "deny"))),
+        (format!("resource={folder}*"), Box::new(|entry| word(entry, "/resource/id").starts_with(&folder))),
+        ("action=policy:list".to_owned(), is("/action", "policy:list")),
+        ("decision=deny&outcome=denied".to_owned(), both(is("/decision", "deny"), is("/outcome", "denied"))),
+        ("actor=mbr_nobody".to_owned(), is("/actor/id", "mbr_nobody")),
+        (format!("request={request}"), is("/request", &request)),
+        (format!("since={then}&action=secret:"), Box::new(|entry| time(entry) >= then && of_secrets()(entry))),
+        (format!("until={then}"), Box::new(|entry| time(entry) < then)),
+        (format!("since={then}&until={then}"), Box::new(|_| false)),
+    ];
+    for (question, fits) in questions {
+        let wanted: Vec<u64> = (0..=top).filter(|index| fits(&all[*index as usize])).collect();
+        assert_eq!(wanted.is_empty(), question.contains("nobody") || question.ends_with(&format!("&until={then}")));
+        // What is asked is in the ledger too, so it is held against what was there before.
+        let up = search(&world, own, &format!("{question}&limit=1000")).0;
+        assert_eq!(up.into_iter().filter(|index| *index <= top).collect::<Vec<_>>(), wanted, "{question}");
+        let down = search(&world, own, &format!("{question}&order=desc&limit=137&from={top}")).0;
+        assert_eq!(down.into_iter().rev().collect::<Vec<_>>(), wanted, "{question}");
+        let from = search(&world, own, &format!("{question}&limit=1000&from=4090")).0;
+        let later = wanted.into_iter().filter(|index| *index >= 4_090).collect::<Vec<_>>();
+        assert_eq!(from.into_iter().filter(|index| *index <= top).collect::<Vec<_>>(), later, "{question}");
+    }
+    assert_eq!(indexed(&world, other), 0);
+    assert_eq!(world.stored(Plane::Tenant(other)), theirs, "an index is made of one ledger, and touches no other");
+}
+
+#[test]
+fn what_is_rare_is_found_without_reading_what_is_not_also_where_the_index_was_forgotten() {
+    let mut world = World::two_tenants();
+    let own = world.globex.clone();
+    let question = format!("actor={}&limit=100", own.admin.id);
+    world.get(&own.admin, &format!("/api/v1/t/{}/whoami", own.slug)).expect(200);
+    let (rare, _) = search(&world, &own, &question);
+    assert!(!rare.is_empty(), "the admin has asked who it is");
+    grow(&world, &own, SEGMENT + 10);
+    // What was on the list is gone with the process, until somebody searches.
+    world.restart();
+    world.run_due_jobs();
+    assert_eq!(indexed(&world, &own), 0);
+    assert_eq!(search(&world, &own, &question).0, rare);
+    world.run_due_jobs();
+    assert_eq!(indexed(&world, &own), ROWS);
+    world.operations();
+    assert_eq!(search(&world, &own, &question), (rare, 1));
+    let read = entries_read(&world);
+    let tail = world.header(Plane::Tenant(&own)).ledger.size() - SEGMENT;
+    assert!(read < tail + 200, "{read} entries were read");
+}
+
+#[test]
+fn two_nodes_make_one_index_and_new_keys_open_an_old_one() {
+    let app = AppConfig { rotate_data_every: SEGMENT, ..AppConfig::default() };
+    let world = World::with(bailiwick_testkit::WorldOptions { app: app.clone(), ..Default::default() });
+    let other = world.another_node("other", app);
+    world.block_on(other.app().unseal_with_file(&world.root_key_file())).unwrap();
+    let own = &world.acme;
+    grow(&world, own, SEGMENT + 1);
+    // Both know that it is missing.
+    let target = format!("/api/v1/t/{}/ledger/entries?decision=deny", own.slug);
+    world.block_on(world.request("GET", &target).by(&own.owner).through(&other).ask()).expect(200);
+    world.block_on(async {
+        let (one, two) = tokio::join!(world.app().run_due_jobs(), other.app().run_due_jobs());
+        (one.unwrap(), two.unwrap())
+    });
+    world.run_due_jobs();
+    assert_eq!(indexed(&world, own), ROWS);
+    let rotated = world.get(&own.owner, &format!("/api/v1/t/{}/ledger/entries?action=keyring:rotate", own.slug));
+    assert_eq!(rotated.expect(200)["items"].as_array().map(Vec::len), Some(1), "keys are new");
+    let denied = |item: &Value| item["entry"]["decision"] == "deny";
+    let page = world.get(&own.owner, &target).expect(200);
+    let items = page["items"].as_array().unwrap();
+    assert!(!items.is_empty() && items.iter().all(denied));
+}
