@@ -7,6 +7,7 @@ mod search;
 
 use bailiwick_authz::Permit;
 use bailiwick_ledger::checkpoint::Checkpoint;
+use bailiwick_ledger::entry::Entry;
 use bailiwick_ledger::note::NoteSigner;
 use bailiwick_ledger::{
     CompactRange, Hash, LeafRange, consistency_ranges, inclusion_ranges, range_hash, stored_runs, verify_consistency,
@@ -58,6 +59,11 @@ impl App {
         let context = snapshot.context("ledger", &stored.leaf, 0);
         let opened = snapshot.keyring()?.open(Purpose::Ledger, &context, &stored.sealed)?;
         Ok(Some(opened.expose().clone()))
+    }
+
+    /// Parses what was opened. That these are the entry's only bytes was made sure when they were sealed.
+    fn parse_entry(canonical: &[u8]) -> Result<Entry, AppError> {
+        serde_json::from_slice(canonical).map_err(AppError::internal)
     }
 
     fn show_entry(stored: &StoredEntry, canonical: Option<&[u8]>) -> Result<LedgerEntry, AppError> {

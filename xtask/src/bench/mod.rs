@@ -19,6 +19,7 @@ mod neighbour;
 mod proc;
 mod report;
 pub(crate) mod respond;
+mod search;
 mod side;
 mod stats;
 
@@ -53,6 +54,9 @@ pub(crate) struct Options {
     /// Numbers of tenants at which memory and restart are measured [default: 0,1000,5000, quick: 0,200]
     #[arg(long, value_delimiter = ',')]
     tenants: Option<Vec<u64>>,
+    /// Entries of the ledger that is searched [default: 1000000, quick: 20000]
+    #[arg(long)]
+    entries: Option<u64>,
     /// Measure only these
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Part>,
@@ -91,6 +95,8 @@ enum Part {
     Proofs,
     /// What a tenant's flood costs its neighbour
     Neighbour,
+    /// The first page of a search in a large ledger
+    Search,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -169,6 +175,9 @@ impl Bench {
         if wants(Part::Neighbour) {
             let sides = self.launch("neighbour", &mut report)?;
             report.neighbours = self.neighbours(&sides)?;
+        }
+        if wants(Part::Search) && self.bailiwick.is_some() {
+            self.search(options.entries.unwrap_or(if options.quick { 20_000 } else { 1_000_000 }), &mut report)?;
         }
         if wants(Part::Proofs) && self.bailiwick.is_some() {
             packages::install(&[packages::SOLVER])?;

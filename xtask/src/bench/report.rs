@@ -8,6 +8,7 @@ use super::load::Run;
 use super::machine;
 use super::neighbour::{self, Neighbour};
 use super::proc::Memory;
+use super::search::{self, Searched};
 use super::stats::Spread;
 use super::{Bench, TENANTS};
 use crate::failure::{Context, Outcome};
@@ -110,6 +111,8 @@ pub(crate) struct Report {
     pub(crate) generator: Option<Vec<Run>>,
     /// What floods cost a neighbour.
     pub(crate) neighbours: Vec<Neighbour>,
+    /// How long a large ledger is searched.
+    pub(crate) searched: Option<Searched>,
     /// What the measurement of proofs printed.
     pub(crate) proofs: Option<String>,
     conditions: String,
@@ -138,6 +141,7 @@ impl Report {
             policies: None,
             generator: None,
             neighbours: Vec::new(),
+            searched: None,
             proofs: None,
             conditions,
         })
@@ -169,6 +173,9 @@ impl Report {
         }
         if !self.neighbours.is_empty() {
             neighbour::table(&mut text, &self.neighbours);
+        }
+        if let Some(searched) = &self.searched {
+            search::table(&mut text, searched);
         }
         if let Some(proofs) = &self.proofs {
             let _ = write!(

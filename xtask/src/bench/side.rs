@@ -24,7 +24,7 @@ pub(crate) struct Tenant {
 }
 
 impl Tenant {
-    fn headers(&self) -> Vec<(String, String)> {
+    pub(crate) fn headers(&self) -> Vec<(String, String)> {
         let pairs = [("X-Vault-Token", &self.credential), ("X-Vault-Namespace", &self.slug)];
         pairs.map(|(name, value)| (name.to_owned(), value.clone())).to_vec()
     }
@@ -36,6 +36,16 @@ impl Tenant {
     /// What is written: no value is the same in two tenants, so a wrong answer cannot pass for a right one.
     fn value(&self, number: usize) -> String {
         format!("{}-{number}-{}", self.slug, "x".repeat(220))
+    }
+
+    pub(crate) fn slug(&self) -> &str {
+        &self.slug
+    }
+
+    /// Asks our own API about the tenant.
+    pub(crate) fn native(&self, client: &mut Client, path: &str) -> Outcome<Value> {
+        let request = Request::new("GET", format!("/api/v1/t/{}/{path}", self.slug));
+        expect_success(client, &request, ("Authorization".to_owned(), format!("Bearer {}", self.credential)))
     }
 
     /// Reads one of its secrets.

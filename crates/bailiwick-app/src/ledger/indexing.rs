@@ -13,7 +13,6 @@
 //! # Deliberately absent
 //! An entry for it: an index is made of entries, and says nothing that they do not.
 
-use bailiwick_ledger::entry::Entry;
 use bailiwick_store::{Commit, CommitError, Expect, Header, HeaderChange, Part, Receipt, Space};
 use bailiwick_types::TenantId;
 
@@ -101,8 +100,8 @@ impl App {
         for first in (begin..begin + SEGMENT).step_by(ENTRIES_AT_ONCE) {
             for stored in self.store.entries(snapshot.tenant, first, ENTRIES_AT_ONCE).await? {
                 let Some(bytes) = Self::open_entry(snapshot, &stored)? else { continue };
-                let entry = Entry::parse(&bytes).map_err(AppError::internal)?;
-                index.add(u16::try_from(stored.index - begin).map_err(AppError::internal)?, &entry);
+                index
+                    .add(u16::try_from(stored.index - begin).map_err(AppError::internal)?, &Self::parse_entry(&bytes)?);
             }
             tokio::task::yield_now().await;
         }

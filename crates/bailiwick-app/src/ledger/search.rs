@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bailiwick_ledger::entry::Entry;
 use bailiwick_store::{Header, Space};
 use bailiwick_types::api::ledger::LedgerPage;
 use bailiwick_types::{Code, Secret};
@@ -259,7 +258,7 @@ impl<S: Scope> Tx<'_, S> {
                 .and_then(|at| entries.get(at))
                 .ok_or_else(|| AppError::internal("the ledger has a gap"))?;
             if let Some(bytes) = App::open_entry(&self.snapshot, stored)?
-                && walk.query.filter.fits(&Entry::parse(&bytes).map_err(AppError::internal)?, reader)
+                && walk.query.filter.fits(&App::parse_entry(&bytes)?, reader)
             {
                 items.push(App::show_entry(stored, Some(&bytes))?);
             }
