@@ -58,7 +58,7 @@ use crate::session::{Mode, Plane, Session, uuid};
 use crate::sql::Query;
 pub use crate::trouble::OpenError;
 use crate::trouble::Trouble;
-pub use crate::url::Url;
+pub use crate::url::{Url, Way};
 
 /// What can be tuned. A node has at most `readers + writers + waiting_writers` connections.
 #[derive(Debug, Clone)]

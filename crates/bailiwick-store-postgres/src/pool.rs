@@ -10,11 +10,13 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tokio_postgres::Client;
 
 use crate::metrics::Metrics;
 use crate::session::Session;
-use crate::trouble::{Trouble, with_source};
+use crate::trouble::{OpenError, Trouble};
 use crate::url::Url;
 
 /// How long after a failed attempt the next is made: at first, and at most.
@@ -125,18 +127,27 @@ impl Pool {
 
 /// Connects, and prepares every statement.
 pub(crate) async fn open(url: &Url) -> Result<Session, Trouble> {
-    let unreachable = |error: tokio_postgres::Error| Trouble::Gone(with_source(&error));
-    let (client, driver) = match &url.tls {
+    let (client, driver) = dial(url).await?;
+    Session::new(client, driver, url.statements).await
+}
+
+/// Connects to look at what there is: nothing is prepared.
+pub(crate) async fn look(url: &Url) -> Result<Session, OpenError> {
+    let (client, driver) = dial(url).await.map_err(|error| OpenError::of(&error))?;
+    Ok(Session::bare(client, driver))
+}
+
+async fn dial(url: &Url) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
+    Ok(match &url.tls {
         Some(tls) => {
-            let (client, connection) = url.config.connect(tls.clone()).await.map_err(unreachable)?;
+            let (client, connection) = url.config.connect(tls.clone()).await?;
             (client, tokio::spawn(drive(connection)))
         }
         None => {
-            let (client, connection) = url.config.connect(tokio_postgres::NoTls).await.map_err(unreachable)?;
+            let (client, connection) = url.config.connect(tokio_postgres::NoTls).await?;
             (client, tokio::spawn(drive(connection)))
         }
-    };
-    Session::new(client, driver, url.statements).await
+    })
 }
 
 /// Carries messages until the connection ends; whoever waits for an answer then learns of it.
