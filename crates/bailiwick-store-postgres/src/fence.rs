@@ -3,6 +3,8 @@
 //! A role that owns the tables, or that bypasses row-level security, would make every other fence of this crate a
 //! comment. So would a server that answers before a commit is on its disk.
 
+use std::time::Duration;
+
 use tokio_postgres::Row;
 
 use crate::pool;
@@ -15,8 +17,8 @@ use crate::url::Url;
 ///
 /// # Errors
 /// [`OpenError`]: everything that is weaker than it must be, at once.
-pub(crate) async fn check(url: &Url) -> Result<(), OpenError> {
-    let session = pool::look(url).await?;
+pub(crate) async fn check(url: &Url, wait: Duration) -> Result<(), OpenError> {
+    let session = pool::look(url, wait).await?;
     let looked = async {
         let mut weak = server(&session).await?;
         weak.extend(role(&session).await?);

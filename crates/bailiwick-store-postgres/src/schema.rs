@@ -285,7 +285,7 @@ impl Migrator {
         partitions: u16,
         migrations: &'static [Migration],
     ) -> Result<Self, OpenError> {
-        let session = pool::look(owner).await?;
+        let session = pool::look(owner, pool::START_WAIT).await?;
         Ok(Self { session, target: Target { server_role: server_role.to_owned(), partitions }, migrations })
     }
 

@@ -17,6 +17,9 @@ pub enum OpenError {
         /// What to do about it, if that is known.
         hint: Option<&'static str>,
     },
+    /// All connections that the database has are taken.
+    #[error("the database has no connections left for this node: {0}")]
+    Crowded(String),
     /// The way to the database is not protected as it must be. Nothing was sent on it.
     #[error("the way to the database is not safe: {why}")]
     Unsafe {
@@ -39,6 +42,10 @@ impl OpenError {
         match self {
             Self::Url(_) => Some("postgres://ROLE@HOST:PORT/DATABASE; see docs/operating/postgres.md"),
             Self::Unreachable { hint, .. } => *hint,
+            Self::Crowded(_) => Some(
+                "raise `max_connections`, or the role's or database's limit, to 14 for each node and 10 more; \
+                 a node begins with 3",
+            ),
             Self::Unsafe { hint, .. } => Some(hint),
             Self::Schema(_) => Some("run `bailiwick store migrate` as the owner of the schema"),
             Self::Weak(_) => Some("`bailiwick store roles` prints the roles as they must be"),
@@ -51,6 +58,9 @@ impl OpenError {
             return Self::untrusted(found);
         }
         let why = with_source(error);
+        if matches!(error.code(), Some(code) if *code == SqlState::TOO_MANY_CONNECTIONS) {
+            return Self::Crowded(why);
+        }
         // The driver has no type for these two; the tests against a real server notice other words.
         if why.contains("server does not support TLS") {
             return Self::Unsafe {

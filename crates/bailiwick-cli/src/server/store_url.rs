@@ -121,7 +121,7 @@ impl StoreUrl {
 pub(crate) fn not_opened(error: &OpenError) -> Fail {
     let (class, code) = match error {
         OpenError::Url(_) => (ErrorClass::Invalid, "invalid_store_url"),
-        OpenError::Unreachable { .. } => (ErrorClass::Busy, "store_not_opened"),
+        OpenError::Unreachable { .. } | OpenError::Crowded(_) => (ErrorClass::Busy, "store_not_opened"),
         OpenError::Unsafe { .. } => (ErrorClass::Denied, "unsafe_way_to_database"),
         OpenError::Schema(_) => (ErrorClass::Conflict, "unknown_schema"),
         OpenError::Weak(_) => (ErrorClass::Denied, "weak_database"),

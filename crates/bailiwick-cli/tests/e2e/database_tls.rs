@@ -87,7 +87,7 @@ fn password_file(house: &House, base: &Database) {
 }
 
 fn configure(house: &House, store: &str) {
-    house.file("node.toml", format!("listen = \"127.0.0.1:0\"\n[store]\n{store}\n"));
+    house.file("node.toml", format!("listen = \"127.0.0.1:0\"\n[node]\ndrain_delay = \"0s\"\n[store]\n{store}\n"));
 }
 
 #[test]
