@@ -114,6 +114,10 @@ async fn serve_until_stopped(
 ) -> Result<(), Fail> {
     let mut told = Told::listen()?;
     let app = Arc::clone(server.app());
+    // Before anybody is answered: what a restore left to be written comes first in the ledger.
+    if let Err(error) = app.look().await {
+        tracing::warn!(%error, "what others did could not be looked at");
+    }
     let worker = tokio::spawn(work(Arc::clone(server.app())));
     let prober = Prober::new(Arc::clone(server.app()), Arc::new(Arc::clone(&server)), probes);
     let prober = tokio::spawn(prober.map_err(|error| fault("routes", error))?.run());
