@@ -62,8 +62,8 @@ pub(crate) struct Following {
 }
 
 impl App {
-    /// Notices what other nodes did, so that this one is in step although nobody asks it anything; and unseals with what
-    /// the configuration names once that fits. Once a second is right.
+    /// Notices what other nodes did, so that this one is in step although nobody asks it anything; unseals with what the
+    /// configuration names once that fits; writes down that the installation was restored. Once a second is right.
     ///
     /// # Errors
     /// [`Code::StorageUnavailable`] if the store does not answer.
@@ -77,7 +77,10 @@ impl App {
             return self.unseal_by_itself(record).await;
         }
         match self.in_step(record, meta.seals).await {
-            Ok(unsealed) => self.finish_for_others(unsealed, record).await,
+            Ok(unsealed) => {
+                self.finish_for_others(unsealed, record).await?;
+                self.note_restored(&header, meta).await
+            }
             // What it has become says readiness.
             Err(error) if error.code() == Code::Sealed || error.retry().is_some() => Ok(()),
             Err(error) => Err(error),

@@ -161,7 +161,7 @@ impl App {
         let credential = OwnCredential::make(self, &snapshot, &principal, "first credential", None, now)?;
         let mut writes = vec![seal_record(self, &snapshot, operator.id.as_bytes().to_vec(), &operator)?];
         writes.extend(credential.writes);
-        let entry = self.system_entry(tenant, act::OperatorCreate::ACTION, "Operator", &principal);
+        let entry = self.system_entry(tenant, act::OperatorCreate::ACTION.as_str(), "Operator", &principal);
         let part = Part {
             tenant,
             expect: Expect::Absent { slug: header.slug.clone() },
@@ -182,13 +182,7 @@ impl App {
     }
 
     /// An entry for what the server does by itself.
-    pub(crate) fn system_entry(
-        &self,
-        tenant: TenantId,
-        action: bailiwick_types::Action,
-        kind: &str,
-        id: &str,
-    ) -> Entry {
+    pub(crate) fn system_entry(&self, tenant: TenantId, action: &str, kind: &str, id: &str) -> Entry {
         Entry {
             v: V1,
             tenant: tenant_name(tenant),
@@ -197,7 +191,7 @@ impl App {
             actor: Actor { kind: ActorKind::System, id: None, credential: None, operator: None },
             source: None,
             door: "system".to_owned(),
-            action: action.as_str().to_owned(),
+            action: action.to_owned(),
             resource: EntryResource { kind: kind.to_owned(), id: id.to_owned(), version: None },
             decision: Decision::None,
             policies: Vec::new(),

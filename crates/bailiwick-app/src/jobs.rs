@@ -126,9 +126,10 @@ impl App {
             let keyring = meta.keyring.take().ok_or_else(|| AppError::internal("a tenant has no keys"))?;
             let snapshot = Snapshot::new(&header, &meta, Some(Arc::new(keys)), installation, platform.epoch);
             let id = scope.tenant.to_string();
-            let mut entry = self.system_entry(scope.tenant, act::TenantDelete::ACTION, "Tenant", &id);
+            let mut entry = self.system_entry(scope.tenant, act::TenantDelete::ACTION.as_str(), "Tenant", &id);
             entry.detail.insert("step".to_owned(), "shredded".to_owned());
-            let mut of_platform = self.system_entry(TenantId::PLATFORM, act::TenantDelete::ACTION, "Tenant", &id);
+            let mut of_platform =
+                self.system_entry(TenantId::PLATFORM, act::TenantDelete::ACTION.as_str(), "Tenant", &id);
             of_platform.detail.insert("step".to_owned(), "shredded".to_owned());
             of_platform.detail.insert("keyring".to_owned(), keyring.fingerprint());
             meta.destroyed = Some(keyring.fingerprint());
@@ -230,7 +231,7 @@ impl App {
         }
         meta.keyring = Some(record);
         meta.rotated_at = header.ledger.size();
-        let mut entry = self.system_entry(scope.tenant, act::KeyringRotate::ACTION, "Keyring", "keyring");
+        let mut entry = self.system_entry(scope.tenant, act::KeyringRotate::ACTION.as_str(), "Keyring", "keyring");
         entry.detail.insert("purpose".to_owned(), "records, ledger".to_owned());
         entry.detail.insert("reason".to_owned(), "the ledger has grown".to_owned());
         let part = Part {

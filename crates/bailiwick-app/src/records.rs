@@ -99,6 +99,22 @@ pub(crate) struct TenantMeta {
     /// Which node tries the installation's isolation. Only on the platform's plane.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) probing: Option<ProbingTurn>,
+    /// The installation was restored from a backup, and its ledger does not say so yet. Only on the platform's plane.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) restored: Option<RestoredMark>,
+}
+
+/// How an installation was restored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RestoredMark {
+    /// Somebody vouched for it that the backup was the latest state: nobody was asked again.
+    pub(crate) is_trusted: bool,
+    /// Operators' credentials that were named as good today.
+    #[serde(default)]
+    pub(crate) kept: usize,
+    /// Operators' credentials that were removed.
+    #[serde(default)]
+    pub(crate) removed: usize,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde asks for")]
@@ -144,6 +160,7 @@ impl TenantMeta {
             prober: None,
             seals: 0,
             probing: None,
+            restored: None,
         }
     }
 

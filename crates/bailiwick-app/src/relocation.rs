@@ -1,5 +1,6 @@
 //! What whoever moves whole installations has to know of what the kernel keeps in a store, and how a restored one is
-//! accepted. None of it opens anything: no keys are needed, and none are here.
+//! accepted. None of it opens anything: no keys are needed, and none are here, until a restored installation is open again
+//! and writes into its ledger that it was restored.
 //!
 //! # Why a restored installation comes up shut
 //! A backup knows nothing of what was revoked after it was made. Restored as it is, it would accept credentials, members and
@@ -10,6 +11,9 @@
 //! - credentials of tenants that are known to be revoked since (from a later ledger) can be removed before any of it is
 //!   opened ([`remove_credentials`]), as nobody of a suspended tenant can do that.
 //!
+//! A restore has no keys to write an entry with. It leaves a mark in the platform's header, and the first node that has the
+//! platform's keys again turns it into one ([`App::note_restored`]).
+//!
 //! The canaries go on: their credentials were in the memory of the server that was, and nowhere else.
 
 use std::collections::BTreeSet;
@@ -17,10 +21,15 @@ use std::collections::BTreeSet;
 use bailiwick_store::{Commit, Expect, Header, HeaderChange, Part, Space, Store, Write};
 use bailiwick_types::{Code, CredentialId, InstallationId, TenantId};
 
+use crate::app::App;
 use crate::error::AppError;
-use crate::records::TenantMeta;
+use crate::records::{RestoredMark, TenantMeta};
 use crate::snapshot::Snapshot;
 use crate::state::{Phase, TenantState};
+use crate::tx::seal_entry;
+
+/// What the entry of a restore says. Not in the action table: no request does it, so no policy allows it.
+pub const RESTORE: &str = "installation:restore";
 
 /// The state of a plane that is being moved: an unknown one, which reads as deleted. Nothing is answered in it, and no
 /// background work is done.
@@ -50,6 +59,17 @@ pub fn restored_state(header: &Header) -> u8 {
         Phase::Active if !is_canary => state.in_phase(Phase::Suspended).number(),
         _ => header.state,
     }
+}
+
+/// The contents that a plane's header has in a restored installation: the platform's say that it was.
+pub fn restored_meta(header: &Header, is_trusted: bool) -> Vec<u8> {
+    let marked = || {
+        let mut meta = TenantMeta::from_bytes(&header.meta).ok()?;
+        meta.restored = Some(RestoredMark { is_trusted, kept: 0, removed: 0 });
+        meta.to_bytes().ok()
+    };
+    // What does not parse stays what it is, and opens nothing.
+    header.tenant.is_platform().then(marked).flatten().unwrap_or_else(|| header.meta.clone())
 }
 
 /// Whether a plane in this state waits for its keys to be destroyed: if the hold is over, that is done as soon as the
@@ -123,15 +143,61 @@ pub async fn accept(store: &dyn Store, keep: &Keep) -> Result<Accepted, AppError
         return Err(AppError::invalid("with no credential kept, no operator could get in"));
     }
     writes.extend(traces(store, TenantId::PLATFORM, &gone).await?);
+    let mut meta = TenantMeta::from_bytes(&header.meta)?;
+    // Also for one that was restored before there was a mark.
+    meta.restored = Some(RestoredMark { is_trusted: false, kept: kept.len(), removed: gone.len() });
     let part = Part {
         tenant: TenantId::PLATFORM,
         expect: Expect::Epoch(header.epoch),
-        header: HeaderChange { bump_epoch: true, state: Some(state.sealed(false).number()), ..HeaderChange::default() },
+        header: HeaderChange {
+            bump_epoch: true,
+            state: Some(state.sealed(false).number()),
+            meta: Some((header.meta_version, meta.to_bytes()?)),
+            ..HeaderChange::default()
+        },
         writes,
         entries: Vec::new(),
     };
     store.commit(Commit { parts: vec![part], guards: Vec::new() }).await?;
     Ok(Accepted { kept: kept.len(), removed: gone.len() })
+}
+
+impl App {
+    /// Writes into the platform's ledger that the installation was restored, if that is so and the platform is open. The mark
+    /// goes with the commit that has the entry: of several nodes one writes it, and a node that is cut off leaves it to the
+    /// next.
+    pub(crate) async fn note_restored(&self, header: &Header, mut meta: TenantMeta) -> Result<(), AppError> {
+        let Some(mark) = meta.restored.take() else { return Ok(()) };
+        let written = async {
+            let Some(snapshot) = self.snapshot_of(header).await?.filter(|snapshot| snapshot.keyring.is_some()) else {
+                return Ok(());
+            };
+            let mut entry = self.system_entry(TenantId::PLATFORM, RESTORE, "Platform", "platform");
+            let details = match mark.is_trusted {
+                true => vec![("trusted", "true".to_owned())],
+                false => vec![
+                    ("operator_credentials_kept", mark.kept.to_string()),
+                    ("operator_credentials_removed", mark.removed.to_string()),
+                ],
+            };
+            entry.detail.extend(details.into_iter().map(|(name, text)| (name.to_owned(), text)));
+            let part = Part {
+                tenant: TenantId::PLATFORM,
+                expect: Expect::Epoch(snapshot.epoch),
+                header: HeaderChange { meta: Some((header.meta_version, meta.to_bytes()?)), ..HeaderChange::default() },
+                writes: Vec::new(),
+                entries: vec![seal_entry(self, &snapshot, &entry)?],
+            };
+            self.store.commit(Commit { parts: vec![part], guards: Vec::new() }).await?;
+            tracing::info!("the installation was restored: its ledger says so now");
+            Ok(())
+        };
+        match written.await {
+            // Another node was faster, or the header has moved on: the next look tells.
+            Err(error) if self.should_retry(&error) => Ok(()),
+            written => written,
+        }
+    }
 }
 
 /// Removes credentials, whichever plane they are of: what is known to have been revoked after a backup. Answers with those

@@ -40,6 +40,12 @@ impl Environment {
     }
 }
 
+/// `PGPASSWORD`, as every client of PostgreSQL has it: for where secrets are handed out in variables. Not a member above,
+/// so that it is in memory only where a database is opened.
+pub(crate) fn database_password() -> Option<Secret<String>> {
+    text("PGPASSWORD").map(Secret::new)
+}
+
 /// An empty variable is one that is not set.
 #[expect(clippy::disallowed_methods, reason = "this is where the environment enters")]
 fn text(name: &str) -> Option<String> {

@@ -40,3 +40,4 @@ pub use client::Client;
 pub use error::ClientError;
 pub use options::Options;
 pub use path::Path;
+pub use tls::system_authorities;

@@ -34,8 +34,13 @@ pub(crate) fn config(ca_file: Option<&Path>, provider: Arc<CryptoProvider>) -> R
         .build())
 }
 
+/// The file, in PEM, of the certificate authorities that this machine trusts.
+pub fn system_authorities() -> Option<PathBuf> {
+    SYSTEM_BUNDLES.iter().map(PathBuf::from).find(|path| path.is_file())
+}
+
 fn system_bundle() -> Result<PathBuf, ClientError> {
-    SYSTEM_BUNDLES.iter().map(PathBuf::from).find(|path| path.is_file()).ok_or_else(|| ClientError::Setup {
+    system_authorities().ok_or_else(|| ClientError::Setup {
         message: "this system has no list of trusted certificate authorities".to_owned(),
         hint: "name one with --ca-file",
     })

@@ -79,6 +79,20 @@ impl Cluster {
         Self::adopt(folder, password, settings)
     }
 
+    /// A fresh cluster that speaks TLS too, with this certificate and its key in PEM.
+    ///
+    /// # Errors
+    /// When PostgreSQL is not installed or does not start.
+    pub fn start_with_tls(certificate: &str, key: &str) -> Result<Self, Error> {
+        let folder = home::folder("cluster")?;
+        let data = folder.join("data");
+        let password = copy_template(&data)?;
+        // The names that the server looks for by itself.
+        home::private_file(&data.join("server.crt"), certificate)?;
+        home::private_file(&data.join("server.key"), key)?;
+        Self::adopt(folder, password, &[Setting("ssl", "on")])
+    }
+
     /// Starts a copy of a primary, which has its passwords.
     pub(crate) fn adopt_standby(folder: PathBuf, primary: &Self, settings: &[Setting]) -> Result<Self, Error> {
         Self::adopt(folder, primary.password.clone(), settings)

@@ -3,29 +3,30 @@
 //! A role that owns the tables, or that bypasses row-level security, would make every other fence of this crate a
 //! comment. So would a server that answers before a commit is on its disk.
 
+use std::time::Duration;
+
 use tokio_postgres::Row;
 
 use crate::pool;
 use crate::schema::{FENCED, applied, check_version, newest};
 use crate::session::Session;
-use crate::trouble::{OpenError, with_source};
+use crate::trouble::OpenError;
 use crate::url::Url;
 
 /// Looks at role, schema and server.
 ///
 /// # Errors
 /// [`OpenError`]: everything that is weaker than it must be, at once.
-pub(crate) async fn check(url: &Url) -> Result<(), OpenError> {
-    let session = pool::open(&url.plain()).await.map_err(|trouble| OpenError::Unreachable(trouble.text()))?;
+pub(crate) async fn check(url: &Url, wait: Duration) -> Result<(), OpenError> {
+    let session = pool::look(url, wait).await?;
     let looked = async {
         let mut weak = server(&session).await?;
         weak.extend(role(&session).await?);
         Ok::<_, tokio_postgres::Error>(weak)
     };
-    let unreachable = |error: tokio_postgres::Error| OpenError::Unreachable(with_source(&error));
-    let mut weak = looked.await.map_err(unreachable)?;
+    let mut weak = looked.await.map_err(|error| OpenError::of(&error))?;
     check_version(applied(&session).await?.as_deref(), newest())?;
-    weak.extend(tables(&session).await.map_err(unreachable)?);
+    weak.extend(tables(&session).await.map_err(|error| OpenError::of(&error))?);
     if weak.is_empty() { Ok(()) } else { Err(OpenError::Weak(weak)) }
 }
 

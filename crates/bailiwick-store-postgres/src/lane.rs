@@ -29,7 +29,7 @@ use uuid::Uuid;
 
 use crate::Shared;
 use crate::book::Book;
-use crate::pool::Lease;
+use crate::pool::{Lease, Pool};
 use crate::rows::Rows;
 use crate::session::{Mode, Plane, Session, tenant, uuid};
 use crate::sql::Query;
@@ -95,6 +95,16 @@ pub(crate) enum Patience {
     Wait,
 }
 
+impl Patience {
+    /// Whose connections it is carried out on.
+    fn pool(self, shared: &Shared) -> &Arc<Pool> {
+        match self {
+            Self::Skip => &shared.writers,
+            Self::Wait => &shared.waiting_writers,
+        }
+    }
+}
+
 /// Carries a group out and answers it. Hands back what needs a row that another node holds.
 pub(crate) async fn run(shared: &Arc<Shared>, mut group: Vec<Job>, patience: Patience) -> Vec<Job> {
     let mut held = Vec::new();
@@ -107,7 +117,7 @@ pub(crate) async fn run(shared: &Arc<Shared>, mut group: Vec<Job>, patience: Pat
         }
         group = live;
         let Some(deadline) = group.iter().map(|job| job.deadline).min() else { break };
-        let lease = match shared.writers.lease(deadline.saturating_duration_since(now)).await {
+        let lease = match patience.pool(shared).lease(deadline.saturating_duration_since(now)).await {
             Ok(lease) => lease,
             Err(_) => {
                 tokio::time::sleep(PAUSE).await;
@@ -123,7 +133,7 @@ pub(crate) async fn run(shared: &Arc<Shared>, mut group: Vec<Job>, patience: Pat
             Err((trouble, rest)) => {
                 group = rest;
                 if trouble.ends_session() {
-                    shared.writers.drain();
+                    patience.pool(shared).drain();
                 }
                 match trouble {
                     Trouble::Gone(_) | Trouble::Ambiguous(_) | Trouble::Full(_) => tokio::time::sleep(PAUSE).await,
@@ -368,7 +378,7 @@ impl Lane<'_> {
     async fn settle(&mut self, claims: Vec<Claim>) -> Option<bool> {
         self.shared.metrics.commit_ambiguous();
         self.lease = None;
-        self.shared.writers.drain();
+        self.patience.pool(self.shared).drain();
         let until = Instant::now() + SETTLE_MAX;
         while Instant::now() < until {
             match self.look_for(&claims).await {
@@ -384,7 +394,7 @@ impl Lane<'_> {
 
     async fn look_for(&mut self, claims: &[Claim]) -> Result<bool, Trouble> {
         if self.lease.is_none() {
-            self.lease = Some(self.shared.writers.lease(Duration::from_secs(5)).await?);
+            self.lease = Some(self.patience.pool(self.shared).lease(Duration::from_secs(5)).await?);
         }
         let tenants: BTreeSet<TenantId> = claims.iter().map(|claim| claim.tenant).collect();
         let looked = async {

@@ -16,6 +16,7 @@
 //! No leader, no advisory lock, no notification, no session state: what holds between nodes holds because of rows.
 
 mod book;
+mod budget;
 mod dispatch;
 mod fence;
 mod lane;
@@ -31,8 +32,8 @@ mod sql;
 mod trouble;
 mod url;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -50,7 +51,7 @@ use crate::dispatch::Dispatcher;
 use crate::lane::{Job, STRIPES};
 use crate::memory::Memory;
 use crate::metrics::{Counter, Metrics};
-use crate::pool::Pool;
+use crate::pool::{Pool, Source};
 use crate::read::{Range, own};
 pub use crate::roles::{Roles, roles};
 pub use crate::schema::{Applied, Migration, Migrator, Step, Target, newest};
@@ -58,7 +59,7 @@ use crate::session::{Mode, Plane, Session, uuid};
 use crate::sql::Query;
 pub use crate::trouble::OpenError;
 use crate::trouble::Trouble;
-pub use crate::url::Url;
+pub use crate::url::{Url, Way};
 
 /// What can be tuned. A node has at most `readers + writers + waiting_writers` connections.
 #[derive(Debug, Clone)]
@@ -79,6 +80,8 @@ pub struct Options {
     pub answer_wait: Duration,
     /// How long a read may take.
     pub read_wait: Duration,
+    /// How long a node that starts waits for its first connections while other nodes have all of them.
+    pub start_wait: Duration,
     /// Tenants whose rows are remembered. About 1 KiB each.
     pub memory_tenants: usize,
     /// Bytes of records that are remembered.
@@ -96,6 +99,7 @@ impl Default for Options {
             commit_wait: Duration::from_secs(5),
             answer_wait: Duration::from_secs(10),
             read_wait: Duration::from_secs(5),
+            start_wait: pool::START_WAIT,
             memory_tenants: 16_384,
             memory_bytes: 64 << 20,
         }
@@ -107,12 +111,18 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     pub(crate) readers: Arc<Pool>,
     pub(crate) writers: Arc<Pool>,
+    /// For what may wait long: rows that another node holds, and work that nobody waits for.
+    pub(crate) waiting_writers: Arc<Pool>,
     pub(crate) memory: Memory,
     pub(crate) metrics: Arc<Metrics>,
     stripes: AtomicU16,
 }
 
 impl Shared {
+    fn pools(&self) -> [&Arc<Pool>; 3] {
+        [&self.readers, &self.writers, &self.waiting_writers]
+    }
+
     /// Where to look for a free stripe first: another one each time, so that groups rarely look at the same.
     pub(crate) fn stripe(&self) -> i16 {
         // Half of them, so that there is always one behind.
@@ -138,19 +148,23 @@ impl PostgresStore {
     /// Connects to a database whose schema `bailiwick store migrate` has made.
     ///
     /// # Errors
-    /// [`OpenError`]: unreachable, of an unknown schema, or weaker than it must be.
+    /// [`OpenError`]: unreachable, without connections to give, of an unknown schema, or weaker than it must be.
     pub async fn connect(url: &Url, options: Options) -> Result<Arc<Self>, OpenError> {
-        fence::check(url).await?;
+        fence::check(url, options.start_wait).await?;
         let metrics = Arc::new(Metrics::default());
-        let readers = Pool::new(url.clone(), options.readers, Arc::clone(&metrics));
-        let writers =
-            Pool::new(url.clone(), options.writers.saturating_add(options.waiting_writers), Arc::clone(&metrics));
+        let source = Source::new(url.clone(), Arc::clone(&metrics));
+        let readers = Pool::new(&source, options.readers);
+        let writers = Pool::new(&source, options.writers);
+        let waiting_writers = Pool::new(&source, options.waiting_writers);
+        pool::first_of_each(&[&readers, &writers, &waiting_writers], options.start_wait).await?;
         let memory = Memory::new(options.memory_tenants, options.memory_bytes);
         // Any number does: it only spreads nodes over rows.
         let seed = u16::try_from(std::process::id() % 0xffff).unwrap_or_default();
         let (queue, jobs) = mpsc::channel(options.queue.max(1));
         let (lanes, waiting) = (options.writers, options.waiting_writers);
-        let shared = Arc::new(Shared { options, readers, writers, memory, metrics, stripes: AtomicU16::new(seed) });
+        let stripes = AtomicU16::new(seed);
+        let shared = Arc::new(Shared { options, readers, writers, waiting_writers, memory, metrics, stripes });
+        tokio::spawn(share_connections(Arc::downgrade(&shared)));
         tokio::spawn(Dispatcher::new(Arc::clone(&shared), lanes, waiting).run(jobs));
         let slot = (seed % SLOTS.cast_unsigned()).cast_signed();
         Ok(Arc::new(Self { shared, queue, slot }))
@@ -160,7 +174,7 @@ impl PostgresStore {
     async fn erase_step(&self, tenant: TenantId, from: u64) -> Result<Option<u64>, StoreError> {
         const RECORDS_MAX: i64 = 256;
         const ENTRIES_MAX: u64 = 512;
-        let lease = self.shared.writers.lease(self.shared.options.commit_wait).await?;
+        let lease = self.shared.waiting_writers.lease(self.shared.options.commit_wait).await?;
         let step = async {
             let session = lease.session()?;
             let (id, ids) = (uuid(tenant), vec![uuid(tenant)]);
@@ -202,6 +216,15 @@ impl PostgresStore {
         lease.done();
         self.shared.memory.forget(tenant);
         Ok(done)
+    }
+}
+
+/// Takes and gives back connections for as long as the store is there.
+async fn share_connections(shared: Weak<Shared>) {
+    loop {
+        tokio::time::sleep(pool::LOOK_EVERY).await;
+        let Some(shared) = shared.upgrade() else { return };
+        pool::look_at_budget(&shared.pools()).await;
     }
 }
 
@@ -337,7 +360,7 @@ impl Store for PostgresStore {
         const STEP: i64 = 512;
         let (id, size) = (uuid(tenant), i64::try_from(size).unwrap_or(i64::MAX));
         loop {
-            let lease = self.shared.writers.lease(self.shared.options.commit_wait).await?;
+            let lease = self.shared.waiting_writers.lease(self.shared.options.commit_wait).await?;
             let step = async {
                 let session = lease.session()?;
                 session.begin(Mode::Write, &own(tenant)).await?;
@@ -388,7 +411,19 @@ impl Store for PostgresStore {
     }
 
     fn metrics(&self) -> Vec<Counter> {
-        self.shared.metrics.counters()
+        let mut counters = self.shared.metrics.counters();
+        let (open, short) = self.shared.pools().iter().fold((0, 0), |(open, short), pool| {
+            let (is_open, is_short) = pool.count();
+            (open + is_open, short + is_short)
+        });
+        let of = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        counters.push(("store_connections_open", "connections to the database that there are", of(open)));
+        counters.push((
+            "store_connections_short",
+            "connections that this node could use, and the database has none left for",
+            of(short),
+        ));
+        counters
     }
 
     async fn size_bytes(&self) -> Result<u64, StoreError> {

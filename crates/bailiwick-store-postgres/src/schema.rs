@@ -219,7 +219,7 @@ const APPLIED: &str = "SELECT version, name, serves_from, applied_at::text FROM 
 
 /// What a database has, or `None` if it has no schema of ours.
 pub(crate) async fn applied(session: &Session) -> Result<Option<Vec<Applied>>, OpenError> {
-    let unreachable = |error: tokio_postgres::Error| OpenError::Unreachable(crate::trouble::with_source(&error));
+    let unreachable = |error: tokio_postgres::Error| OpenError::of(&error);
     let client = session.client();
     let there = client.query_typed_one("SELECT to_regclass('bailiwick.migration') IS NOT NULL", &[]).await;
     if !there.and_then(|row| row.try_get::<_, bool>(0)).map_err(unreachable)? {
@@ -269,7 +269,7 @@ impl Migrator {
     /// Connects as the owner.
     ///
     /// # Errors
-    /// [`OpenError::Unreachable`].
+    /// [`OpenError::Unreachable`] and [`OpenError::Unsafe`].
     pub async fn connect(owner: &Url, server_role: &str, partitions: u16) -> Result<Self, OpenError> {
         Self::with(owner, server_role, partitions, MIGRATIONS).await
     }
@@ -285,7 +285,7 @@ impl Migrator {
         partitions: u16,
         migrations: &'static [Migration],
     ) -> Result<Self, OpenError> {
-        let session = pool::open(&owner.plain()).await.map_err(|trouble| OpenError::Unreachable(trouble.text()))?;
+        let session = pool::look(owner, pool::START_WAIT).await?;
         Ok(Self { session, target: Target { server_role: server_role.to_owned(), partitions }, migrations })
     }
 

@@ -87,6 +87,11 @@ impl Session {
         Ok(session)
     }
 
+    /// Takes over a connection that knows no statements.
+    pub(crate) fn bare(client: Client, driver: JoinHandle<()>) -> Self {
+        Self { client, prepared: Vec::new(), statements: Statements::Text, driver }
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.client.is_closed()
     }

@@ -10,8 +10,24 @@ pub enum OpenError {
     #[error("{0}")]
     Url(String),
     /// The database does not answer, or does not let this node in.
-    #[error("the database cannot be reached: {0}")]
-    Unreachable(String),
+    #[error("the database cannot be reached: {why}")]
+    Unreachable {
+        /// What was found.
+        why: String,
+        /// What to do about it, if that is known.
+        hint: Option<&'static str>,
+    },
+    /// All connections that the database has are taken.
+    #[error("the database has no connections left for this node: {0}")]
+    Crowded(String),
+    /// The way to the database is not protected as it must be. Nothing was sent on it.
+    #[error("the way to the database is not safe: {why}")]
+    Unsafe {
+        /// What was found.
+        why: String,
+        /// What to do about it.
+        hint: &'static str,
+    },
     /// The schema is absent, older or newer than what this build knows.
     #[error("{0}")]
     Schema(String),
@@ -25,11 +41,65 @@ impl OpenError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Url(_) => Some("postgres://ROLE@HOST:PORT/DATABASE; see docs/operating/postgres.md"),
-            Self::Unreachable(_) => None,
+            Self::Unreachable { hint, .. } => *hint,
+            Self::Crowded(_) => Some(
+                "raise `max_connections`, or the role's or database's limit, to 14 for each node and 10 more; \
+                 a node begins with 3",
+            ),
+            Self::Unsafe { hint, .. } => Some(hint),
             Self::Schema(_) => Some("run `bailiwick store migrate` as the owner of the schema"),
             Self::Weak(_) => Some("`bailiwick store roles` prints the roles as they must be"),
         }
     }
+
+    /// What keeps a connection from being made.
+    pub(crate) fn of(error: &tokio_postgres::Error) -> Self {
+        if let Some(found) = rustls_error(error) {
+            return Self::untrusted(found);
+        }
+        let why = with_source(error);
+        if matches!(error.code(), Some(code) if *code == SqlState::TOO_MANY_CONNECTIONS) {
+            return Self::Crowded(why);
+        }
+        // The driver has no type for these two; the tests against a real server notice other words.
+        if why.contains("server does not support TLS") {
+            return Self::Unsafe {
+                why: "it speaks no TLS, or somebody on the way says so".to_owned(),
+                hint: "turn TLS on there (`ssl = on`); `sslmode=disable` only if nobody else is on that network",
+            };
+        }
+        let is_password =
+            why.contains("password missing") || error.code().is_some_and(|code| *code == SqlState::INVALID_PASSWORD);
+        let hint = is_password.then_some(
+            "put its password into a file and name that with `--store-password-file` or `[store] password_file`",
+        );
+        Self::Unreachable { why, hint }
+    }
+
+    fn untrusted(error: &rustls::Error) -> Self {
+        use rustls::CertificateError as Bad;
+        let (why, hint) = match error {
+            // The second: another authority that has the same name.
+            rustls::Error::InvalidCertificate(Bad::UnknownIssuer | Bad::BadSignature) => (
+                "its certificate is from an authority that is not trusted here".to_owned(),
+                "name the file of the authority that signed it: `sslrootcert=FILE` in the URL, or `[store] root_certificate`",
+            ),
+            rustls::Error::InvalidCertificate(Bad::NotValidForName | Bad::NotValidForNameContext { .. }) => (
+                format!("its certificate is for another name: {error}"),
+                "name the host in the URL as its certificate does, or give the database a certificate for that name",
+            ),
+            _ => (error.to_string(), "give the database a valid certificate of its own, signed by an authority"),
+        };
+        Self::Unsafe { why, hint }
+    }
+}
+
+/// What TLS found wrong, if that is what an error is about.
+fn rustls_error(error: &tokio_postgres::Error) -> Option<&rustls::Error> {
+    let cause = std::error::Error::source(error)?;
+    // What an I/O error carries is not its source.
+    let inner = cause.downcast_ref::<std::io::Error>()?.get_ref()?;
+    inner.downcast_ref()
 }
 
 /// Something that did not work, by what follows from it.

@@ -1,6 +1,6 @@
 //! Where the database is and how to speak with it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,13 +21,24 @@ const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// A database: where it is, who asks, and how the way there is protected.
 ///
 /// `postgres://ROLE[:PASSWORD]@HOST[:PORT][,HOST…]/DATABASE[?…]`, with libpq's parameters `connect_timeout`,
-/// `target_session_attrs`, `application_name`, `host`, `sslmode` (`disable`, `require`, `verify-ca` as `verify-full`,
-/// `verify-full`) and `sslrootcert`; and one of our own, `statements=prepared|text`.
+/// `target_session_attrs`, `application_name`, `host`, `sslmode` (`disable` or `verify-full`; `require` and `verify-ca` are
+/// taken as `verify-full`) and `sslrootcert`; and one of our own, `statements=prepared|text`.
 #[derive(Clone)]
 pub struct Url {
     pub(crate) config: tokio_postgres::Config,
     pub(crate) tls: Option<MakeRustlsConnect>,
     pub(crate) statements: Statements,
+}
+
+/// What is said about the way to a database elsewhere than in its URL. Neither overrules the other.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Way {
+    /// As `sslmode`.
+    pub sslmode: Option<String>,
+    /// As `sslrootcert`.
+    pub roots: Option<PathBuf>,
+    /// The authorities that this machine trusts, for when none are named.
+    pub system_roots: Option<PathBuf>,
 }
 
 impl std::fmt::Debug for Url {
@@ -47,11 +58,20 @@ impl Url {
     /// [`OpenError::Url`] for what is no such URL, and for one that would send data over a network in clear text without
     /// saying so.
     pub fn parse(text: &str) -> Result<Self, OpenError> {
+        Self::parse_with(text, Way::default())
+    }
+
+    /// Reads a URL and what else is said about the way there.
+    ///
+    /// # Errors
+    /// As [`Url::parse`]; and for two words on the way that are not the same.
+    pub fn parse_with(text: &str, way: Way) -> Result<Self, OpenError> {
         let (base, query) = text.split_once('?').unwrap_or((text, ""));
         if !(base.starts_with("postgres://") || base.starts_with("postgresql://")) {
             return Err(refused("a PostgreSQL URL begins with `postgres://`"));
         }
-        let (mut statements, mut sslmode, mut roots, mut rest) = (Statements::Prepared, None, None, Vec::new());
+        let Way { mut sslmode, mut roots, system_roots } = way;
+        let (mut statements, mut rest) = (Statements::Prepared, Vec::new());
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             match pair.split_once('=') {
                 Some(("statements", "prepared")) => statements = Statements::Prepared,
@@ -59,8 +79,8 @@ impl Url {
                 Some(("statements", other)) => {
                     return Err(refused(format!("`statements` is `prepared` or `text`, not `{other}`")));
                 }
-                Some(("sslmode", mode)) => sslmode = Some(mode.to_owned()),
-                Some(("sslrootcert", path)) => roots = Some(PathBuf::from(path)),
+                Some((name @ "sslmode", mode)) => once(name, &mut sslmode, mode.to_owned())?,
+                Some((name @ "sslrootcert", path)) => once(name, &mut roots, PathBuf::from(path))?,
                 Some(("options", _)) => return Err(refused("`options` are this program's own to set")),
                 _ => rest.push(pair),
             }
@@ -84,27 +104,32 @@ impl Url {
             let options: Vec<String> = BOUNDS.iter().map(|(name, value)| format!("-c {name}={value}")).collect();
             config.options(options.join(" "));
         }
-        let is_local = config.get_hosts().iter().all(is_local);
+        let is_local =
+            config.get_hosts().iter().all(is_local) && config.get_hostaddrs().iter().all(std::net::IpAddr::is_loopback);
         let tls = match sslmode.as_deref() {
+            Some("disable") if roots.is_some() => {
+                return Err(refused("`sslmode=disable` uses no `sslrootcert`: leave out one of them"));
+            }
             Some("disable") => None,
-            None if is_local => None,
-            None => {
+            None if roots.is_none() && is_local => None,
+            None if roots.is_none() => {
                 return Err(refused(
                     "the database is not on this machine: say `sslmode=verify-full`, or `sslmode=disable`",
                 ));
             }
-            Some("verify-full" | "verify-ca" | "require") => Some(tls(roots.as_deref())?),
+            // libpq's `require` and `verify-ca` would take anybody's word for who is there; nothing here does.
+            None | Some("verify-full" | "verify-ca" | "require") => Some(tls(roots.or(system_roots).as_deref())?),
+            Some(other @ ("prefer" | "allow")) => {
+                return Err(refused(format!(
+                    "`sslmode={other}` would go on in clear text when there is no TLS: say `verify-full` or `disable`"
+                )));
+            }
             Some(other) => {
                 return Err(refused(format!("`sslmode` is `verify-full` or `disable`, not `{other}`")));
             }
         };
         config.ssl_mode(if tls.is_some() { SslMode::Require } else { SslMode::Disable });
         Ok(Self { config, tls, statements })
-    }
-
-    /// The same, for a look at what there is: nothing is prepared.
-    pub(crate) fn plain(&self) -> Self {
-        Self { statements: Statements::Text, ..self.clone() }
     }
 
     /// The same, with this password.
@@ -135,6 +160,15 @@ impl Url {
     }
 }
 
+/// Notes what a parameter says, unless something else was said before.
+fn once<T: PartialEq>(name: &str, place: &mut Option<T>, value: T) -> Result<(), OpenError> {
+    if place.as_ref().is_some_and(|before| *before != value) {
+        return Err(refused(format!("`{name}` is said twice, and not the same")));
+    }
+    *place = Some(value);
+    Ok(())
+}
+
 fn is_local(host: &Host) -> bool {
     match host {
         Host::Unix(_) => true,
@@ -143,7 +177,7 @@ fn is_local(host: &Host) -> bool {
 }
 
 /// TLS that verifies whom it speaks with.
-fn tls(roots: Option<&std::path::Path>) -> Result<MakeRustlsConnect, OpenError> {
+fn tls(roots: Option<&Path>) -> Result<MakeRustlsConnect, OpenError> {
     let Some(path) = roots else {
         return Err(refused(
             "`sslmode=verify-full` needs `sslrootcert`: the file of the authority that signed the database's certificate",

@@ -5,12 +5,16 @@ use std::sync::Arc;
 
 use bailiwick_store::Header;
 
+/// The contents of a header in the target, from what it is in the source.
+type Meta = Arc<dyn Fn(&Header) -> Vec<u8> + Send + Sync>;
+
 /// What a header becomes on its way.
 #[derive(Clone)]
 pub struct Rule {
     /// The state of a tenant that is being put. The layers above answer nothing for it.
     pub closed: u8,
     state: Arc<dyn Fn(&Header) -> u8 + Send + Sync>,
+    meta: Option<Meta>,
     epoch_min: Option<u64>,
 }
 
@@ -23,14 +27,21 @@ impl fmt::Debug for Rule {
 impl Rule {
     /// Everything as it was.
     pub fn exact(closed: u8) -> Self {
-        Self { closed, state: Arc::new(|header| header.state), epoch_min: None }
+        Self { closed, state: Arc::new(|header| header.state), meta: None, epoch_min: None }
     }
 
     /// A history begins anew: each tenant is in the state that `state` says, and its epoch and revision are beyond what they
     /// were and not less than `epoch_min`. A process that has seen what came after the backup, and remembers it by those
     /// numbers, finds none of them again.
     pub fn anew(closed: u8, epoch_min: u64, state: impl Fn(&Header) -> u8 + Send + Sync + 'static) -> Self {
-        Self { closed, state: Arc::new(state), epoch_min: Some(epoch_min) }
+        Self { closed, state: Arc::new(state), meta: None, epoch_min: Some(epoch_min) }
+    }
+
+    /// The same, but each header's contents become what `meta` says: always the same for the same header, or a move that
+    /// was cut off does not know again what it put.
+    #[must_use]
+    pub fn with_meta(self, meta: impl Fn(&Header) -> Vec<u8> + Send + Sync + 'static) -> Self {
+        Self { meta: Some(Arc::new(meta)), ..self }
     }
 
     /// The same, but the platform stays closed: until everything was compared.
@@ -49,6 +60,9 @@ impl Rule {
     pub(crate) fn of(&self, source: &Header) -> Header {
         let mut header = source.clone();
         header.state = (self.state)(source);
+        if let Some(meta) = &self.meta {
+            header.meta = meta(source);
+        }
         if let Some(min) = self.epoch_min {
             header.epoch = source.epoch.saturating_add(1).max(min);
             header.revision = source.revision.max(min);

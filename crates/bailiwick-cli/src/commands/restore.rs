@@ -129,6 +129,8 @@ async fn run_restore(session: &mut Session, args: RestoreArgs) -> Result<(), Fai
     } else {
         Rule::anew(CLOSED, epoch_min(session), relocation::restored_state)
     };
+    let is_trusted = args.trust_backup_is_latest;
+    let rule = rule.with_meta(move |header| relocation::restored_meta(header, is_trusted));
     // All of the file, before the store is as much as made.
     let contents = backup::read(session, &file, args.sha256.as_deref()).await?;
     let (open, progress) = (opener(&file), Arc::new(Progress::default()));

@@ -8,10 +8,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bailiwick_app::RootSource;
+use bailiwick_app::{AppConfig, RootSource};
 use bailiwick_probe::ProberConfig;
 use bailiwick_prove::ProverConfig;
 use bailiwick_types::time::parse_duration;
@@ -60,6 +61,8 @@ pub(crate) struct Config {
     pub(crate) delete_hold_default: Duration,
     /// Where bundles are kept while they are verified; absent: the system's directory for temporary files.
     pub(crate) spool_directory: Option<PathBuf>,
+    /// How many entries back each tenant is known as it was.
+    pub(crate) past_entries: u64,
     /// How changes of policies are proved.
     pub(crate) prove: ProverConfig,
     /// Whether a change that is not proved is refused.
@@ -171,6 +174,8 @@ struct File {
     #[serde(default)]
     tenants: TenantsSection,
     #[serde(default)]
+    recovery: RecoverySection,
+    #[serde(default)]
     prove: ProveSection,
     #[serde(default)]
     isolation: IsolationSection,
@@ -211,6 +216,12 @@ struct TenantsSection {
     delete_hold_min: Option<Spanned<Span>>,
     delete_hold_default: Option<Spanned<Span>>,
     spool_directory: Option<PathBuf>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RecoverySection {
+    past_entries: Option<Spanned<u64>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -346,6 +357,7 @@ impl Config {
             delete_hold_min,
             delete_hold_default,
             spool_directory: file.tenants.spool_directory.map(at),
+            past_entries: past_entries(&source, &file.recovery)?,
             require_proof: file.prove.require_proof,
             prove: prover(&source, file.prove, at)?,
             isolation: isolation(&source, &file.isolation)?,
@@ -377,6 +389,7 @@ impl Config {
                 "hold of deletions",
                 format!("{}, at least {}", span(self.delete_hold_default), span(self.delete_hold_min)),
             ),
+            ("past", format!("the last {} entries of each tenant", self.past_entries)),
             (
                 "proofs",
                 format!(
@@ -467,6 +480,19 @@ fn limits(source: &Source<'_>, section: BTreeMap<Spanned<String>, Spanned<u64>>)
         limits.set(limit, Some(number));
     }
     Ok(limits)
+}
+
+/// The least and the most of the past that can be kept: with less, forgetting would be most of what is done; with more,
+/// nothing would ever be forgotten.
+const PAST_ENTRIES: RangeInclusive<u64> = 1_000..=100_000_000;
+
+fn past_entries(source: &Source<'_>, section: &RecoverySection) -> Result<u64, ConfigError> {
+    let Some(entries) = &section.past_entries else { return Ok(AppConfig::default().past_entries) };
+    if !PAST_ENTRIES.contains(entries.get_ref()) {
+        let message = format!("must be {} to {}", PAST_ENTRIES.start(), PAST_ENTRIES.end());
+        return Err(source.error(entries.span(), message));
+    }
+    Ok(*entries.get_ref())
 }
 
 /// The most solver processes.

@@ -63,6 +63,7 @@ fn every_setting_is_in_the_example() {
         "[node]\n",
         "[vault]\n",
         "[tenants]\n",
+        "[recovery]\n",
         "[prove]\n",
         "[isolation]\n",
         "[operations]\n",
@@ -83,7 +84,7 @@ fn what_is_wrong_is_said_with_its_line() {
     assert_eq!(
         error("data = \"d\"\nlsten = \"127.0.0.1:1\"\n"),
         "line 2: unknown field `lsten`, expected one of `listen`, `data`, `allow_plain_http`, `tls`, `root_key`, \
-         `store`, `node`, `vault`, `limits`, `tenants`, `prove`, `isolation`, `operations`, `log`"
+         `store`, `node`, `vault`, `limits`, `tenants`, `recovery`, `prove`, `isolation`, `operations`, `log`"
     );
     assert!(error("listen = \"localhost\"\n").starts_with("line 1: invalid socket address"));
     assert!(error("data = \n").starts_with("line 1: "));
@@ -110,6 +111,22 @@ fn what_is_wrong_is_said_with_its_line() {
 fn a_hold_that_is_raised_raises_its_default() {
     let config = parse(&format!("{MINIMAL}[tenants]\ndelete_hold_min = \"30d\"\n")).unwrap();
     assert_eq!(config.delete_hold_default, Duration::from_secs(30 * 86_400));
+}
+
+#[test]
+fn how_much_of_the_past_is_kept_has_bounds() {
+    let past = |entries: &str| parse(&format!("{MINIMAL}[recovery]\npast_entries = {entries}\n"));
+    assert_eq!(parse(MINIMAL).unwrap().past_entries, AppConfig::default().past_entries);
+    assert_eq!(
+        parse(EXAMPLE).unwrap().past_entries,
+        AppConfig::default().past_entries,
+        "the example shows the default"
+    );
+    assert_eq!((past("1000").unwrap().past_entries, past("100000000").unwrap().past_entries), (1_000, 100_000_000));
+    assert_eq!(crate::server::start::app_config(&past("1000").unwrap()).past_entries, 1_000);
+    for entries in ["0", "999", "100000001"] {
+        assert_eq!(past(entries).unwrap_err().to_string(), "line 5: must be 1000 to 100000000");
+    }
 }
 
 #[test]

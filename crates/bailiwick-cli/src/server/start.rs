@@ -114,6 +114,10 @@ async fn serve_until_stopped(
 ) -> Result<(), Fail> {
     let mut told = Told::listen()?;
     let app = Arc::clone(server.app());
+    // Before anybody is answered: what a restore left to be written comes first in the ledger.
+    if let Err(error) = app.look().await {
+        tracing::warn!(%error, "what others did could not be looked at");
+    }
     let worker = tokio::spawn(work(Arc::clone(server.app())));
     let prober = Prober::new(Arc::clone(server.app()), Arc::new(Arc::clone(&server)), probes);
     let prober = tokio::spawn(prober.map_err(|error| fault("routes", error))?.run());
@@ -155,20 +159,26 @@ async fn serve_until_stopped(
     served.map_err(|error| fault("listener", error))
 }
 
-/// Serves until it is told to stop.
-pub(crate) fn serve(_session: &mut Session, config: &Config) -> Result<(), Fail> {
-    let tls = config.tls.as_ref().map(tls::load).transpose()?;
-    let app_config = AppConfig {
+/// What the configuration says to the kernel.
+pub(super) fn app_config(config: &Config) -> AppConfig {
+    AppConfig {
         delete_hold_min: config.delete_hold_min,
         delete_hold_default: config.delete_hold_default,
         limits: config.limits.clone(),
+        past_entries: config.past_entries,
         prover: Solving::shared(config.prove.clone()),
         require_proof: config.require_proof,
         build: program::digest,
         root_source: config.root_key.source(),
         node: config.node.name.clone(),
         ..AppConfig::default()
-    };
+    }
+}
+
+/// Serves until it is told to stop.
+pub(crate) fn serve(_session: &mut Session, config: &Config) -> Result<(), Fail> {
+    let tls = config.tls.as_ref().map(tls::load).transpose()?;
+    let app_config = app_config(config);
     runtime()?.block_on(async {
         tracing::info!(node = config.node.name, store = config.store.url()?.shown(), "starting");
         let app = open(&config.store, app_config).await?;

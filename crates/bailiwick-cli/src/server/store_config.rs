@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use bailiwick_store_postgres::Way;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -23,7 +24,7 @@ pub(crate) struct StoreConfig {
     pub(crate) url: Place,
     /// The file with the database's password.
     pub(crate) password_file: Option<PathBuf>,
-    /// How the connection to the database is protected, if the URL does not say so.
+    /// How the connection to the database is protected; a URL that says something else is refused.
     pub(crate) sslmode: Option<SslMode>,
     /// The certificate, in PEM, that the database's is checked against.
     pub(crate) root_certificate: Option<PathBuf>,
@@ -131,23 +132,16 @@ impl StoreConfig {
 
     /// The store's URL, complete: with how the way there is protected, and the password from its file.
     pub(crate) fn url(&self) -> Result<StoreUrl, Fail> {
-        let mut text = match &self.url {
+        let text = match &self.url {
             Place::Sqlite(path) => return Ok(StoreUrl::Sqlite(path.clone())),
-            Place::Postgres(text) => text.clone(),
+            Place::Postgres(text) => text,
         };
-        let mut add = |pair: String| {
-            text.push(if text.contains('?') { '&' } else { '?' });
-            text.push_str(&pair);
-        };
-        match self.sslmode {
-            Some(SslMode::Disable) => add("sslmode=disable".to_owned()),
-            Some(SslMode::VerifyFull) => add("sslmode=verify-full".to_owned()),
-            None => {}
-        }
-        if let Some(file) = &self.root_certificate {
-            add(format!("sslrootcert={}", file.display()));
-        }
-        StoreUrl::parse(&text, self.password_file.as_deref())
+        let sslmode = self.sslmode.map(|mode| match mode {
+            SslMode::Disable => "disable".to_owned(),
+            SslMode::VerifyFull => "verify-full".to_owned(),
+        });
+        let way = Way { sslmode, roots: self.root_certificate.clone(), ..Way::default() };
+        StoreUrl::parse_with(text, way, self.password_file.as_deref())
     }
 }
 

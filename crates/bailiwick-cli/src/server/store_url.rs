@@ -1,16 +1,17 @@
 //! The one place that knows which engines there are: a store's URL in, a store out.
 //!
 //! `sqlite:PATH` is the embedded engine; `postgres://…` many nodes on one database. The password of a database is not part
-//! of its URL, which is seen in process lists and in files: it comes from a file of its own.
+//! of its URL, which is seen in process lists and in files: it comes from a file of its own, or from `PGPASSWORD`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bailiwick_store::Store;
-use bailiwick_store_postgres::{OpenError, PostgresStore, Url};
+use bailiwick_store_postgres::{OpenError, PostgresStore, Url, Way};
 use bailiwick_store_sqlite::{SqliteSnapshot, SqliteStore};
-use bailiwick_types::ErrorClass;
+use bailiwick_types::{ErrorClass, Secret};
 
+use crate::env;
 use crate::fail::Fail;
 use crate::files;
 
@@ -26,6 +27,11 @@ pub(crate) enum StoreUrl {
 impl StoreUrl {
     /// Reads a URL, and the password of a database from its file.
     pub(crate) fn parse(text: &str, password_file: Option<&Path>) -> Result<Self, Fail> {
+        Self::parse_with(text, Way::default(), password_file)
+    }
+
+    /// The same, with what else is said about the way to a database.
+    pub(crate) fn parse_with(text: &str, way: Way, password_file: Option<&Path>) -> Result<Self, Fail> {
         if let Some(path) = text.strip_prefix("sqlite:") {
             if path.is_empty() || path == "//" {
                 return Err(
@@ -37,10 +43,20 @@ impl StoreUrl {
         if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
             return Err(Fail::usage("a store's URL begins with `sqlite:` or `postgres://`"));
         }
-        let url = Url::parse(text).map_err(|error| not_opened(&error))?;
-        let Some(file) = password_file else { return Ok(Self::Postgres(Box::new(url))) };
-        let password = std::fs::read_to_string(file).map_err(|error| Fail::file(file, &error))?;
-        Ok(Self::Postgres(Box::new(url.with_password(password.trim_end_matches(['\r', '\n'])))))
+        let way = Way { system_roots: bailiwick_client::system_authorities(), ..way };
+        let url = Url::parse_with(text, way).map_err(|error| not_opened(&error))?;
+        let password = match password_file {
+            Some(file) => {
+                let text = std::fs::read_to_string(file).map_err(|error| Fail::file(file, &error))?;
+                Some(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned()))
+            }
+            None if url.has_password() => None,
+            None => env::database_password(),
+        };
+        Ok(Self::Postgres(Box::new(match password {
+            Some(password) => url.with_password(password.expose()),
+            None => url,
+        })))
     }
 
     /// Opens it. For PostgreSQL this needs a runtime, which the store's tasks then live in.
@@ -105,7 +121,8 @@ impl StoreUrl {
 pub(crate) fn not_opened(error: &OpenError) -> Fail {
     let (class, code) = match error {
         OpenError::Url(_) => (ErrorClass::Invalid, "invalid_store_url"),
-        OpenError::Unreachable(_) => (ErrorClass::Busy, "store_not_opened"),
+        OpenError::Unreachable { .. } | OpenError::Crowded(_) => (ErrorClass::Busy, "store_not_opened"),
+        OpenError::Unsafe { .. } => (ErrorClass::Denied, "unsafe_way_to_database"),
         OpenError::Schema(_) => (ErrorClass::Conflict, "unknown_schema"),
         OpenError::Weak(_) => (ErrorClass::Denied, "weak_database"),
     };

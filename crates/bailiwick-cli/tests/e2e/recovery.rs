@@ -85,6 +85,9 @@ fn what_was_revoked_after_the_backup_is_not_accepted_in_what_is_restored() {
     dev.act_as(&mallorys_credential);
     dev.house.sh("tenant list").fails(3);
     dev.act_as(&dev.operator.clone());
+    let written = dev.house.sh("platform ledger list --action installation: -o json").json();
+    let written = &written["items"][0]["entry"];
+    assert_eq!((&written["action"], &written["door"]), (&"installation:restore".into(), &"system".into()), "{written}");
     dev.house.sh("tenant resume acme").ok();
     dev.act_as(&acme);
     assert!(dev.house.sh("secret get secret/app/db").ok().out.contains("s3cret"));

@@ -14,6 +14,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr, reason = "tests")]
 
 mod ambiguous;
+mod budget;
 mod caller;
 mod contention;
 mod dice;

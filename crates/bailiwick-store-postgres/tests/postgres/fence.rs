@@ -118,7 +118,11 @@ fn urls_that_leave_too_much_open_are_refused() {
         ("postgres://localhost/base", "names a role"),
         ("postgres://role@localhost", "a host and a database"),
         ("postgres://role@db.example/base", "say `sslmode=verify-full`"),
-        ("postgres://role@db.example/base?sslmode=prefer", "`sslmode` is `verify-full` or `disable`"),
+        ("postgres://role@db.example/base?sslmode=prefer", "would go on in clear text"),
+        ("postgres://role@db.example/base?sslmode=full", "`sslmode` is `verify-full` or `disable`"),
+        ("postgres://role@db.example/base?sslmode=verify-full&sslmode=disable", "said twice, and not the same"),
+        // A name of this machine for an address that is not.
+        ("postgres://role@localhost/base?hostaddr=192.0.2.1", "say `sslmode=verify-full`"),
         ("postgres://role@db.example/base?sslmode=verify-full", "needs `sslrootcert`"),
         ("postgres://role@localhost/base?options=-c%20row_security=off", "this program's own"),
         ("postgres://role@localhost/base?statements=maybe", "`prepared` or `text`"),

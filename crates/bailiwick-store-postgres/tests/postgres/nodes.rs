@@ -7,10 +7,10 @@ use std::time::Duration;
 use bailiwick_pgkit::{PgBouncer, Trap, Wire};
 use bailiwick_store::{CommitError, Expect, Part, Space, Store};
 use bailiwick_store_conformance::build::{Build as _, at, create, guarded, of, put, replace};
-use bailiwick_store_postgres::{Options, PostgresStore};
+use bailiwick_store_postgres::{OpenError, Options, PostgresStore};
 use bailiwick_types::TenantId;
 
-use crate::house::{House, url};
+use crate::house::{House, patient, url};
 
 const ACME: TenantId = TenantId::from_bytes([0xaa; 16]);
 const GLOBEX: TenantId = TenantId::from_bytes([0xbb; 16]);
@@ -362,4 +362,33 @@ async fn a_pooler_in_transaction_mode_changes_nothing() {
         assert_eq!(record.sealed, b"80");
         assert_eq!(nodes[0].header(tenant).await.unwrap().unwrap().ledger.size(), 80);
     }
+}
+
+#[tokio::test]
+async fn a_node_begins_with_three_connections_or_not_at_all() {
+    let house = House::new(0).await;
+    let limit = |count: i32| format!("ALTER ROLE {} CONNECTION LIMIT {count}", house.base.server);
+    let options = Options { start_wait: Duration::from_millis(600), ..patient() };
+    house.admin(&[&limit(2)]);
+    let refused = PostgresStore::connect(&url(&house.base.server_url), options.clone()).await.err().unwrap();
+    assert!(refused.to_string().contains("too many connections for role"), "{refused}");
+    assert!(matches!(refused, OpenError::Crowded(_)), "{refused:?}");
+    house.admin(&[&limit(3)]);
+    let node = PostgresStore::connect(&url(&house.base.server_url), options).await.unwrap();
+    // More at a time than there are connections.
+    let reads = (0..20).map(|_| node.header(ACME));
+    assert!(futures_util::future::join_all(reads).await.into_iter().all(|read| read.is_ok()));
+    let gauge = |name: &str| node.metrics().into_iter().find(|(found, _, _)| *found == name).unwrap().2;
+    assert_eq!(gauge("store_connections_open"), 3);
+    assert!(gauge("store_connections_short") > 0);
+}
+
+#[test]
+fn the_budget_of_connections_is_as_documented() {
+    let Options { readers, writers, waiting_writers, .. } = Options::default();
+    let each = readers + writers + waiting_writers;
+    let page = include_str!("../../../../docs/operating/postgres.md");
+    assert!(page.contains(&format!("`max_connections ≥ {each} × nodes + 10`")));
+    let crowded = OpenError::Crowded(String::new());
+    assert!(crowded.hint().unwrap().contains(&format!("to {each} for each node and 10 more")));
 }

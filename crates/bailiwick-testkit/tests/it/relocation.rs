@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use bailiwick_app::AppConfig;
 use bailiwick_app::relocation::{self, CLOSED, Keep};
 use bailiwick_store::Store;
 use bailiwick_store_conformance::dump;
@@ -122,6 +123,56 @@ fn a_restored_installation_lets_nobody_in_whom_nobody_has_named() {
         restored.send(admin, "POST", &target, &json!({})).expect(200);
         restored.get(&own.owner, &secret(own, names::LIVE)).expect(200);
     }
+}
+
+/// What the platform's ledger says about restores: the details of each entry.
+fn restores(world: &World) -> Vec<serde_json::Value> {
+    let page = "/api/v1/platform/ledger/entries?action=installation:";
+    let listed = world.get(&world.platform.admin, page).expect(200);
+    let entries = listed["items"].as_array().unwrap().iter();
+    let of = |item: &serde_json::Value| {
+        let entry = &item["entry"];
+        assert_eq!(entry["action"], json!(relocation::RESTORE));
+        assert_eq!((&entry["actor"]["kind"], &entry["outcome"]), (&json!("system"), &json!("ok")), "{item}");
+        entry["detail"].clone()
+    };
+    entries.map(of).collect()
+}
+
+#[test]
+fn a_restore_is_in_the_platforms_ledger_once_it_is_open_and_once() {
+    let world = World::two_tenants();
+    assert!(restores(&world).is_empty());
+    let shut = Rule::anew(CLOSED, 1, relocation::restored_state);
+    let shut = shut.with_meta(|header| relocation::restored_meta(header, false));
+    let shut = world.moved_to(restored(&world, &shut));
+    // Without the platform's keys nothing can be written, and nothing is lost.
+    shut.block_on(shut.app().look()).unwrap();
+    assert_eq!(shut.header(Plane::Platform).ledger, world.header(Plane::Platform).ledger);
+    let keep = Keep::Only(BTreeSet::from([world.platform.admin.key.id.parse().unwrap()]));
+    let accepted = shut.block_on(relocation::accept(shut.store().as_ref(), &keep)).unwrap();
+    // Two nodes look at the same moment, and again.
+    let other = shut.another_node("other", AppConfig::default());
+    shut.block_on(other.app().unseal_with_file(&shut.root_key_file())).unwrap();
+    for _ in 0..2 {
+        shut.block_on(async { tokio::try_join!(shut.app().look(), other.app().look()) }).unwrap();
+    }
+    let removed = accepted.removed.to_string();
+    let wanted = json!({ "operator_credentials_kept": "1", "operator_credentials_removed": removed });
+    assert_eq!(restores(&shut), [wanted]);
+
+    let trusted = Rule::anew(CLOSED, 1, |header| header.state);
+    let trusted = trusted.with_meta(|header| relocation::restored_meta(header, true));
+    let trusted = world.moved_to(restored(&world, &trusted));
+    trusted.block_on(trusted.app().look()).unwrap();
+    assert_eq!(restores(&trusted), [json!({ "trusted": "true" })]);
+    // A restore of a restored one is another.
+    let again = Rule::anew(CLOSED, 1, |header| header.state);
+    let again = again.with_meta(|header| relocation::restored_meta(header, true));
+    let again = trusted.moved_to(self::restored(&trusted, &again));
+    again.block_on(again.app().look()).unwrap();
+    assert_eq!(restores(&again).len(), 2);
+    assert_eq!(restores(&trusted).len(), 1);
 }
 
 #[test]
