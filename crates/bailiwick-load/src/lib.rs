@@ -26,4 +26,6 @@ pub use drive::{Means, drive};
 pub use error::LoadError;
 pub use plan::{Plan, Request, Run, Until};
 pub use wire::Transport;
-pub use work::{SECRETS, Tenant, creation};
+pub use work::{
+    FLOOD_CONNECTIONS, FLOOD_REFUSALS, FLOOD_RISE, QUIET_CONNECTIONS, QUIET_REST, SECRETS, Tenant, creation,
+};

@@ -1,11 +1,23 @@
 //! What a tenant asks while it is measured. KV v2 is asked as Vault's clients ask it, byte for byte.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::plan::Request;
 
 /// Secrets of each tenant that the reads and writes go around.
 pub const SECRETS: usize = 5;
+/// Connections of a neighbour whose latency is watched while another tenant floods the server.
+pub const QUIET_CONNECTIONS: usize = 4;
+/// How long each of them rests after an answer.
+pub const QUIET_REST: Duration = Duration::from_millis(10);
+/// Connections of the flood.
+pub const FLOOD_CONNECTIONS: usize = 512;
+/// How long the flood runs before the neighbour is measured.
+pub const FLOOD_RISE: Duration = Duration::from_secs(1);
+/// Refusals because of its size, which a flood asks for.
+pub const FLOOD_REFUSALS: [u16; 2] = [429, 503];
 /// Statements in one document of policies.
 const STATEMENTS_PER_DOCUMENT: usize = 50;
 

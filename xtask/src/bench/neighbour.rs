@@ -8,9 +8,11 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
-use bailiwick_load::Tenant;
+use bailiwick_load::{
+    FLOOD_CONNECTIONS as LOUD, FLOOD_REFUSALS, FLOOD_RISE as RISE, QUIET_CONNECTIONS as QUIET, QUIET_REST as REST,
+    Tenant,
+};
 
 use super::load::{Plan, Request, Run, Until};
 use super::report::{percent, range, short, whole};
@@ -19,13 +21,6 @@ use super::stats::Spread;
 use super::{Bench, Sides, in_turn};
 use crate::failure::{Context, Failure, Outcome};
 
-/// Connections of the neighbour, and how long each rests.
-const QUIET: usize = 4;
-const REST: Duration = Duration::from_millis(10);
-/// Connections of the flood.
-const LOUD: usize = 512;
-/// How long the flood runs before the neighbour is measured.
-const RISE: Duration = Duration::from_secs(1);
 /// Secrets in the folder that is listed.
 const FOLDER: usize = 5_000;
 
@@ -60,7 +55,7 @@ impl Cast {
             ("policy changes", side.policy_change(&loud).into_iter().collect()),
         ];
         // What a flood is answered is looked at, but a refusal because of its size is what it asks for.
-        let unit = |request: Request| vec![request.may_be(&[429, 503])];
+        let unit = |request: Request| vec![request.may_be(&FLOOD_REFUSALS)];
         let mut floods: Vec<(_, Vec<Vec<Request>>)> =
             kinds.map(|(name, requests): (_, Vec<Request>)| (name, requests.into_iter().map(unit).collect())).into();
         let all = floods.iter().flat_map(|(_, units)| units.clone()).collect();
