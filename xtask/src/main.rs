@@ -78,7 +78,7 @@ fn main() -> ExitCode {
         #[cfg(target_os = "linux")]
         Task::Load { plan } => bench::load::main(&plan),
         #[cfg(target_os = "linux")]
-        Task::Respond { port } => bench::respond::main(port),
+        Task::Respond { port } => bailiwick_load::respond::main(port).map_err(Into::into),
     };
     finish(outcome)
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    account, attest, backup, binding, docs, guardrail, installation, invariant, isolation, key, keyring, ledger,
+    account, attest, backup, bench, binding, docs, guardrail, installation, invariant, isolation, key, keyring, ledger,
     member, mount, operator, platform, policy, profile, restore, role, secret, store, tenant, verify,
 };
 use crate::output::OutputFormat;
@@ -163,6 +163,8 @@ pub(crate) enum Command {
     /// What the server found when it tried its own isolation
     #[command(subcommand)]
     Isolation(isolation::IsolationCommand),
+    /// Measure the installation: throughput, latency, and what a flood costs a neighbour
+    Bench(bench::BenchArgs),
 
     /// Show who you are, in which tenant, and with which roles
     Whoami,

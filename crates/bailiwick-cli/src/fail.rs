@@ -72,6 +72,16 @@ impl Fail {
         matches!(self.class, ErrorClass::Busy | ErrorClass::Stale)
     }
 
+    /// Whether there is no such thing.
+    pub(crate) fn is_absent(&self) -> bool {
+        self.class == ErrorClass::Absent
+    }
+
+    /// Whether what was asked makes no sense.
+    pub(crate) fn is_invalid(&self) -> bool {
+        self.class == ErrorClass::Invalid
+    }
+
     /// The exit code.
     pub(crate) fn exit_code(&self) -> u8 {
         self.class.exit_code()

@@ -130,6 +130,16 @@ impl Session {
         }
     }
 
+    /// The credential itself, as an operator's, for requests that no [`Client`] writes.
+    pub(crate) fn operator_credential(&self) -> Result<bailiwick_types::Secret<String>, Fail> {
+        match &self.connection()?.1 {
+            Some(credential) if credential.is_operator() => Ok(credential.reveal()),
+            Some(_) => Err(Fail::credential("this command is for operators, and the credential is a tenant's")
+                .with_hint("use an operator's credential: only an operator may make and delete tenants")),
+            None => Err(no_credential()),
+        }
+    }
+
     /// Sends a call.
     pub(crate) fn send<A>(&self, call: &Call<A>) -> Result<Reply<A>, Fail> {
         Ok(self.client()?.send(call)?)

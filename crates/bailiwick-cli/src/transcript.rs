@@ -33,6 +33,7 @@ const ELSEWHERE: &[&str] = &[
     "store copy",
     "backup verify",
     "restore accept",
+    "bench",
     "login",
     "profile add",
     "profile list",

@@ -15,6 +15,7 @@ use ureq::tls::TlsConfig;
 use ureq::{Agent, Timeout};
 
 use crate::call::{Body, Call, Method, Reply};
+use crate::endpoint::Endpoint;
 use crate::error::ClientError;
 use crate::options::Options;
 use crate::path::{Path, push_query};
@@ -29,7 +30,7 @@ const PAGE_SIZE_MAX: u64 = 1_000;
 /// A connection to one server as one caller.
 pub struct Client {
     agent: Agent,
-    base: String,
+    address: Address,
     authorization: Option<Secret<String>>,
     random: Arc<dyn Random>,
     options: Options,
@@ -74,12 +75,30 @@ impl Client {
             None => None,
         };
         let random = options.random.clone().unwrap_or_else(|| Arc::new(tls::TlsRandom(provider)));
-        Ok(Self { agent: Agent::new_with_config(config.build()), base: address.base, authorization, random, options })
+        Ok(Self { agent: Agent::new_with_config(config.build()), address, authorization, random, options })
     }
 
     /// Where the server is.
     pub fn address(&self) -> &str {
-        &self.base
+        &self.address.base
+    }
+
+    /// Where the server is, for a caller that writes its requests itself.
+    ///
+    /// # Errors
+    /// [`ClientError::Unreachable`] if the name is nobody's; [`ClientError::Setup`] as [`Client::new`].
+    pub fn endpoint(&self) -> Result<Endpoint, ClientError> {
+        let tls = match self.address.is_tls {
+            true => Some(tls::raw_config(self.options.ca_file.as_deref())?),
+            false => None,
+        };
+        let Address { host, port, prefix, .. } = &self.address;
+        Endpoint::resolve(host, *port, prefix, tls)
+    }
+
+    /// Random bytes, from where the client takes its own.
+    pub fn random(&self) -> &dyn Random {
+        &*self.random
     }
 
     /// Sends a call, again where that is safe and promises something.
@@ -197,7 +216,7 @@ impl Client {
 
     /// A request's head.
     fn begin<A>(&self, call: &Call<A>, idempotency_key: Option<&str>) -> Result<http::request::Builder, ClientError> {
-        let mut target = format!("{}{}", self.base, call.path);
+        let mut target = format!("{}{}", self.address.base, call.path);
         push_query(&mut target, &call.query);
         let mut request = http::Request::builder().method(call.method.as_str()).uri(target);
         if let Some(authorization) = &self.authorization {
@@ -301,7 +320,7 @@ impl Client {
 
     fn broken(&self, error: ureq::Error) -> ClientError {
         use std::io::ErrorKind;
-        let address = self.base.clone();
+        let address = self.address.base.clone();
         match error {
             ureq::Error::Io(error) => match error.kind() {
                 ErrorKind::ConnectionRefused
@@ -336,7 +355,7 @@ impl Client {
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Client").field("address", &self.base).finish_non_exhaustive()
+        f.debug_struct("Client").field("address", &self.address.base).finish_non_exhaustive()
     }
 }
 
@@ -354,6 +373,11 @@ enum Waits {
 struct Address {
     /// Without a slash at the end.
     base: String,
+    /// Without brackets.
+    host: String,
+    port: u16,
+    /// The path that everything is below; empty for most.
+    prefix: String,
     is_tls: bool,
     is_loopback: bool,
 }
@@ -380,7 +404,9 @@ impl Address {
         let host = authority.host();
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         let is_loopback = bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-        Ok(Self { base: text.trim_end_matches('/').to_owned(), is_tls, is_loopback })
+        let port = authority.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
+        let (host, prefix) = (bare.to_owned(), uri.path().trim_end_matches('/').to_owned());
+        Ok(Self { base: text.trim_end_matches('/').to_owned(), host, port, prefix, is_tls, is_loopback })
     }
 }
 

@@ -28,6 +28,7 @@
 
 mod call;
 mod client;
+mod endpoint;
 mod error;
 mod options;
 mod path;
@@ -37,6 +38,7 @@ mod tls;
 
 pub use call::{Call, Method, Reply};
 pub use client::Client;
+pub use endpoint::Endpoint;
 pub use error::ClientError;
 pub use options::Options;
 pub use path::Path;

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use bailiwick_types::Random;
 use rustls::crypto::CryptoProvider;
+use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, RootCertStore};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
 use crate::error::ClientError;
@@ -18,16 +20,9 @@ const SYSTEM_BUNDLES: &[&str] = &[
     "/etc/ssl/cert.pem",
 ];
 
-/// The TLS settings: the system's authorities, or exactly those of `ca_file`.
+/// The TLS settings.
 pub(crate) fn config(ca_file: Option<&Path>, provider: Arc<CryptoProvider>) -> Result<TlsConfig, ClientError> {
-    let (file, is_chosen) = match ca_file {
-        Some(file) => (file.to_owned(), true),
-        None => (system_bundle()?, false),
-    };
-    let certificates = read(&file).map_err(|reason| ClientError::Setup {
-        message: format!("cannot use `{}` as certificate authorities: {reason}", file.display()),
-        hint: if is_chosen { "give a PEM file with at least one certificate" } else { "name one with --ca-file" },
-    })?;
+    let certificates = trusted(ca_file)?;
     Ok(TlsConfig::builder()
         .unversioned_rustls_crypto_provider(provider)
         .root_certs(RootCerts::new_with_certs(&certificates))
@@ -37,6 +32,32 @@ pub(crate) fn config(ca_file: Option<&Path>, provider: Arc<CryptoProvider>) -> R
 /// The file, in PEM, of the certificate authorities that this machine trusts.
 pub fn system_authorities() -> Option<PathBuf> {
     SYSTEM_BUNDLES.iter().map(PathBuf::from).find(|path| path.is_file())
+}
+
+/// The same for a caller that speaks HTTP itself, and only version 1.1 of it.
+pub(crate) fn raw_config(ca_file: Option<&Path>) -> Result<ClientConfig, ClientError> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(trusted(ca_file)?.iter().map(|found| CertificateDer::from(found.der().to_vec())));
+    let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
+    let builder = builder.map_err(|error| ClientError::Setup {
+        message: format!("the TLS library has no protocol version: {error}"),
+        hint: "report this",
+    })?;
+    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// Whom to trust: the system's authorities, or exactly those of `ca_file`.
+fn trusted(ca_file: Option<&Path>) -> Result<Vec<Certificate<'static>>, ClientError> {
+    let (file, is_chosen) = match ca_file {
+        Some(file) => (file.to_owned(), true),
+        None => (system_bundle()?, false),
+    };
+    read(&file).map_err(|reason| ClientError::Setup {
+        message: format!("cannot use `{}` as certificate authorities: {reason}", file.display()),
+        hint: if is_chosen { "give a PEM file with at least one certificate" } else { "name one with --ca-file" },
+    })
 }
 
 fn system_bundle() -> Result<PathBuf, ClientError> {

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use super::load::{Plan, Request};
 use super::report::{Report, Row};
-use super::{Bench, CONNECTIONS};
+use super::{Bench, CONNECTIONS, side};
 use crate::failure::Outcome;
 use crate::http::Client;
 use crate::server::{Server, free_address};
@@ -23,12 +23,8 @@ impl Bench {
         command.arg(self.home().join("ceiling.db")).arg(address.port().to_string());
         let mut server = Server::start(&mut command, &self.home().join("ceiling.log"))?;
         server.wait_until(|| Client::connect(address).is_ok())?;
-        let bare = Plan {
-            addresses: vec![address],
-            pids: vec![server.pid()],
-            units: vec![vec![Request::new("GET", "/")]],
-            ..reads.clone()
-        };
+        let units = vec![vec![Request::new("GET", "/")]];
+        let bare = self.plan_at(vec![address], vec![server.pid()], units, reads.load.connections);
         let row: Row = self.rounds(&format!("{side}, KV v2 read, and the bare ceiling"), &[bare, reads.clone()])?;
         report.bare = Some(row);
         Ok(())
@@ -42,8 +38,8 @@ impl Bench {
         for count in [5_usize, 50, 500, 5_000] {
             println!("{}: a tenant with {count} policies", side.name());
             let tenant = side.add_tenant(&format!("policies-{count}"))?;
-            tenant.govern(side.address(), count)?;
-            let units = (0..5).map(|number| vec![tenant.read(number)]).collect::<Vec<_>>();
+            side::govern(&tenant, side.address(), count)?;
+            let units = tenant.reads().map(|read| vec![read]).collect::<Vec<_>>();
             plans.push(self.plan(side.as_ref(), &units, CONNECTIONS)?);
             counts.push(count);
         }

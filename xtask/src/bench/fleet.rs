@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::load::{Request, Until};
 use super::report::{Level, Report};
-use super::side::{Bailiwick, OpenBao, Side, native_creation, native_credential};
+use super::side::{Bailiwick, OpenBao, Side, native_credential};
 use super::{Bench, CONNECTIONS, Options, Part, Sides, machine};
 use crate::failure::{Context, Failure, Outcome};
 use crate::http::Client;
@@ -92,7 +92,7 @@ impl Bench {
             while grown < *level {
                 let count = per_leg.min(level - grown);
                 let mut plan = self.plan(&side, &[side.creation("grown")], CONNECTIONS)?;
-                (plan.until, plan.first) = (Until::Count(count), grown);
+                (plan.load.until, plan.load.first) = (Until::Count(count), grown);
                 let run = self.load(&plan)?;
                 println!("{}: {} tenants, {:.1}/s", side.name(), grown + count, run.rate);
                 legs.push(run);
@@ -129,9 +129,6 @@ impl Side for Named {
     }
     fn pid(&self) -> Outcome<u32> {
         self.1.pid()
-    }
-    fn operator(&self) -> (String, String) {
-        self.1.operator()
     }
     fn creation(&self, prefix: &str) -> Vec<Request> {
         self.1.creation(prefix)
@@ -222,12 +219,8 @@ impl Side for Fleet {
         Ok(self.nodes.iter().map(Server::pid).collect())
     }
 
-    fn operator(&self) -> (String, String) {
-        ("Authorization".to_owned(), format!("Bearer {}", self.operator))
-    }
-
     fn creation(&self, prefix: &str) -> Vec<Request> {
-        native_creation(prefix, self.operator())
+        vec![bailiwick_load::creation(prefix, &self.operator)]
     }
 
     fn ceiling(&self) -> Request {
@@ -235,7 +228,7 @@ impl Side for Fleet {
     }
 
     fn credential(&self, client: &mut Client, slug: &str) -> Outcome<String> {
-        native_credential(client, slug, self.operator())
+        native_credential(client, slug, &self.operator)
     }
 
     fn stop(&mut self) -> Outcome {

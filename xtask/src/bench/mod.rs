@@ -18,7 +18,6 @@ mod machine;
 mod neighbour;
 mod proc;
 mod report;
-pub(crate) mod respond;
 mod search;
 mod side;
 mod stats;
@@ -35,9 +34,10 @@ use crate::failure::{Context, Failure, Outcome};
 use crate::http::Client;
 use crate::server::{Server, free_address};
 use crate::{packages, setup, shell};
+use bailiwick_load::Tenant;
 use load::{Plan, Request, Run, Until};
 use report::{Level, Report, Row};
-use side::{Bailiwick, OpenBao, Side, Tenant};
+use side::{Bailiwick, OpenBao, Side};
 
 /// Flags of `bench`.
 #[derive(clap::Args)]
@@ -263,15 +263,8 @@ impl Bench {
         let name = format!("bare HTTP: {}", paths.join(", "));
         report.rows.push(self.alternate(&name, sides, &units, CONNECTIONS)?);
         let idle = self.responder()?;
-        let plan = Plan {
-            addresses: vec![idle.0],
-            pids: vec![idle.1.pid()],
-            connections: CONNECTIONS,
-            until: self.until(),
-            rest: Duration::ZERO,
-            first: 0,
-            units: vec![vec![Request::new("GET", "/")]],
-        };
+        let units = vec![vec![Request::new("GET", "/")]];
+        let plan = self.plan_at(vec![idle.0], vec![idle.1.pid()], units, CONNECTIONS);
         let mut runs = Vec::new();
         for _ in 0..self.runs {
             runs.push(self.load(&plan)?);
@@ -310,7 +303,7 @@ impl Bench {
                 let count = per_leg.min(level - grown);
                 for (side, legs) in sides.iter().zip(&mut legs) {
                     let mut plan = self.plan(side.as_ref(), &[side.creation("grown")], CONNECTIONS)?;
-                    (plan.until, plan.first) = (Until::Count(count), grown);
+                    (plan.load.until, plan.load.first) = (Until::Count(count), grown);
                     let run = self.load(&plan)?;
                     println!("{}: {} tenants, {:.1}/s", side.name(), grown + count, run.rate);
                     legs.push(run);
@@ -344,7 +337,7 @@ impl Bench {
 
     fn rounds(&self, name: &str, plans: &[Plan]) -> Outcome<Row> {
         let mut columns: Vec<Vec<Run>> = plans.iter().map(|_| Vec::new()).collect();
-        let mut next: Vec<u64> = plans.iter().map(|plan| plan.first).collect();
+        let mut next: Vec<u64> = plans.iter().map(|plan| plan.load.first).collect();
         for round in 0..self.runs {
             for index in in_turn(round, plans.len()) {
                 let (Some(plan), Some(column), Some(next)) =
@@ -353,22 +346,30 @@ impl Bench {
                     continue;
                 };
                 // A creation must not repeat a name, not even one whose answer a run did not wait for.
-                let run = self.load(&Plan { first: *next, ..plan.clone() }).context(name)?;
+                let mut plan = plan.clone();
+                plan.load.first = *next;
+                let run = self.load(&plan).context(name)?;
                 *next = run.next;
                 println!("{name}, round {}, side {}: {:.0}/s", round + 1, index + 1, run.rate);
                 column.push(run);
             }
         }
-        Ok(Row { name: name.to_owned(), connections: plans.first().map_or(0, |plan| plan.connections), columns })
-    }
-
-    fn until(&self) -> Until {
-        Until::Time { warm_up: self.window.div_f64(5.0), window: self.window }
+        Ok(Row { name: name.to_owned(), connections: plans.first().map_or(0, |plan| plan.load.connections), columns })
     }
 
     fn plan(&self, side: &dyn Side, units: &[Vec<Request>], connections: usize) -> Outcome<Plan> {
-        let (addresses, pids, units) = (side.addresses(), side.pids()?, units.to_vec());
-        Ok(Plan { addresses, pids, connections, until: self.until(), rest: Duration::ZERO, first: 0, units })
+        Ok(self.plan_at(side.addresses(), side.pids()?, units.to_vec(), connections))
+    }
+
+    fn plan_at(
+        &self,
+        addresses: Vec<SocketAddr>,
+        pids: Vec<u32>,
+        units: Vec<Vec<Request>>,
+        connections: usize,
+    ) -> Plan {
+        let (host, until, rest) = ("localhost".to_owned(), Until::window(self.window), Duration::ZERO);
+        Plan { load: bailiwick_load::Plan { addresses, host, connections, until, rest, first: 0, units }, pids }
     }
 
     /// Sends the load, whatever is answered.
@@ -378,7 +379,7 @@ impl Bench {
         let text = shell::capture(Command::new(&self.generator).arg("load").arg(&file))?;
         let run: Run = serde_json::from_str(&text)?;
         // A generator ends in time even if the server answers nothing. One that did not was not running itself.
-        if let Until::Time { window, .. } = plan.until
+        if let Until::Time { window, .. } = plan.load.until
             && run.seconds > 1.5 * window.as_secs_f64()
         {
             return Err(Failure::new(format!("the generator stood still: {:.1} s instead of {window:?}", run.seconds)));

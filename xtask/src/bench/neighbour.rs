@@ -8,22 +8,19 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+
+use bailiwick_load::{
+    FLOOD_CONNECTIONS as LOUD, FLOOD_REFUSALS, FLOOD_RISE as RISE, QUIET_CONNECTIONS as QUIET, QUIET_REST as REST,
+    Tenant,
+};
 
 use super::load::{Plan, Request, Run, Until};
 use super::report::{percent, range, short, whole};
-use super::side::{Side, Tenant};
+use super::side::{self, Side};
 use super::stats::Spread;
 use super::{Bench, Sides, in_turn};
 use crate::failure::{Context, Failure, Outcome};
 
-/// Connections of the neighbour, and how long each rests.
-const QUIET: usize = 4;
-const REST: Duration = Duration::from_millis(10);
-/// Connections of the flood.
-const LOUD: usize = 512;
-/// How long the flood runs before the neighbour is measured.
-const RISE: Duration = Duration::from_secs(1);
 /// Secrets in the folder that is listed.
 const FOLDER: usize = 5_000;
 
@@ -48,17 +45,17 @@ impl Cast {
     fn new(side: &dyn Side) -> Outcome<Self> {
         println!("{}: a neighbour, a flooding tenant, {FOLDER} secrets in a folder", side.name());
         let (quiet, loud, dead) = (side.add_tenant("quiet")?, side.add_tenant("loud")?, side.add_tenant("dead")?);
-        loud.fill(side.address(), FOLDER)?;
-        dead.die(side.address())?;
+        side::fill(&loud, side.address(), FOLDER)?;
+        side::revoke(&dead, side.address())?;
         let kinds = [
-            ("reads", (0..5).map(|number| loud.read(number)).collect()),
-            ("writes", (0..5).map(|number| loud.write(number)).collect()),
-            ("failed logins", vec![dead.failed_login()]),
-            ("huge lists", vec![loud.list()]),
+            ("reads", loud.reads().collect()),
+            ("writes", loud.writes().collect()),
+            ("failed logins", vec![side::failed_login(&dead)]),
+            ("huge lists", vec![side::list(&loud)]),
             ("policy changes", side.policy_change(&loud).into_iter().collect()),
         ];
         // What a flood is answered is looked at, but a refusal because of its size is what it asks for.
-        let unit = |request: Request| vec![request.may_be(&[429, 503])];
+        let unit = |request: Request| vec![request.may_be(&FLOOD_REFUSALS)];
         let mut floods: Vec<(_, Vec<Vec<Request>>)> =
             kinds.map(|(name, requests): (_, Vec<Request>)| (name, requests.into_iter().map(unit).collect())).into();
         let all = floods.iter().flat_map(|(_, units)| units.clone()).collect();
@@ -97,14 +94,17 @@ impl Bench {
 
     /// One round: the neighbour alone, then in the flood.
     fn flood(&self, side: &dyn Side, quiet: &Tenant, units: &[Vec<Request>], into: &mut Neighbour) -> Outcome {
-        let reads: Vec<_> = (0..5).map(|number| vec![quiet.read(number)]).collect();
-        let quiet = Plan { rest: REST, ..self.plan(side, &reads, QUIET)? };
+        let reads: Vec<_> = quiet.reads().map(|read| vec![read]).collect();
+        let mut quiet = self.plan(side, &reads, QUIET)?;
+        quiet.load.rest = REST;
         let alone = self.sent(&quiet)?;
         let mut loud = self.plan(side, units, LOUD)?;
         // A policy is another one in each round, too.
-        loud.first = into.loud.last().map_or(0, |run| run.next);
-        let Until::Time { warm_up, window } = quiet.until else { return Err(Failure::new("a plan without an end")) };
-        loud.until = Until::Time { warm_up: RISE, window: warm_up + window };
+        loud.load.first = into.loud.last().map_or(0, |run| run.next);
+        let Until::Time { warm_up, window } = quiet.load.until else {
+            return Err(Failure::new("a plan without an end"));
+        };
+        loud.load.until = Until::Time { warm_up: RISE, window: warm_up + window };
         let flood = self.start_flood(&loud)?;
         std::thread::sleep(RISE);
         let flooded = self.sent(&quiet)?;

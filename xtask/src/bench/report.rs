@@ -415,7 +415,7 @@ mod tests {
     use super::*;
 
     fn run(rate: f64) -> Run {
-        Run { rate, ..Run::default() }
+        Run { load: bailiwick_load::Run { rate, ..Default::default() }, ..Run::default() }
     }
 
     #[test]

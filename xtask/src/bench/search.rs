@@ -5,10 +5,13 @@ use std::time::Instant;
 
 use super::load::{Request, Until};
 use super::report::{range, short};
+use super::side::expect_success;
 use super::stats::Spread;
-use super::{Bench, CONNECTIONS, Tenant};
+use super::{Bench, CONNECTIONS};
 use crate::failure::{Failure, Outcome};
 use crate::http::Client;
+use bailiwick_load::Tenant;
+use serde_json::Value;
 
 /// Each question is asked so often.
 const ASKED: usize = 20;
@@ -38,23 +41,24 @@ impl Bench {
         let tenant = side.add_tenant("searched")?;
         let mut client = Client::connect(side.address())?;
         // At the far end for who begins with the newest.
-        client.call("GET", &format!("/v1/secret/data/{RARE}"), &tenant.headers(), "")?;
+        let once = tenant.asks("GET", format!("/v1/secret/data/{RARE}"));
+        client.call(&once.method, &once.path, &once.headers, "")?;
         let units: Vec<Vec<Request>> = (0..5).map(|number| vec![tenant.read(number)]).collect();
         let mut grown = 0;
         while grown < entries {
             let mut plan = self.plan(side.as_ref(), &units, CONNECTIONS)?;
-            plan.until = Until::Count(LEG.min(entries - grown));
+            plan.load.until = Until::Count(LEG.min(entries - grown));
             let run = self.load(&plan)?;
             grown += run.done;
             println!("{}: {grown} entries, {:.0}/s", side.name(), run.rate);
         }
         // The first one was idle for too long.
         let mut client = Client::connect(side.address())?;
-        let who = tenant.native(&mut client, "whoami")?;
-        let actor = who.pointer("/principal/id").and_then(serde_json::Value::as_str).unwrap_or_default();
+        let who = answer(&tenant, &mut client, "/whoami")?;
+        let actor = who.pointer("/principal/id").and_then(Value::as_str).unwrap_or_default();
         let questions = [
             format!("actor={actor}"),
-            format!("resource=secret/app/{}-0", tenant.slug()),
+            format!("resource=secret/app/{}-0", tenant.slug),
             format!("resource=secret/{RARE}"),
             "actor=nobody".to_owned(),
             format!("actor={actor}&decision=deny"),
@@ -67,14 +71,19 @@ impl Bench {
     }
 }
 
+/// What our own API answers about the tenant.
+fn answer(tenant: &Tenant, client: &mut Client, path: &str) -> Outcome<Value> {
+    expect_success(client, &tenant.native("GET", path))
+}
+
 fn question(asked: &str) -> String {
-    format!("ledger/entries?order=desc&limit=100&{asked}")
+    format!("/ledger/entries?order=desc&limit=100&{asked}")
 }
 
 /// Waits until what is nowhere is known to be nowhere in one answer: then the index is whole.
 fn await_index(tenant: &Tenant, client: &mut Client) -> Outcome {
     let began = Instant::now();
-    while tenant.native(client, &question("actor=nobody"))?["is_complete"] != true {
+    while answer(tenant, client, &question("actor=nobody"))?.get("is_complete") != Some(&Value::Bool(true)) {
         if began.elapsed().as_secs() > 300 {
             return Err(Failure::new("the ledger's index is not made"));
         }
@@ -87,9 +96,9 @@ fn ask(tenant: &Tenant, client: &mut Client, asked: &str) -> Outcome<Found> {
     let (mut items, mut times) = (0, Vec::new());
     for _ in 0..ASKED {
         let began = Instant::now();
-        let page = tenant.native(client, &question(asked))?;
+        let page = answer(tenant, client, &question(asked))?;
         times.push(began.elapsed().as_secs_f64() * 1_000.0);
-        items = page["items"].as_array().map_or(0, Vec::len);
+        items = page.get("items").and_then(Value::as_array).map_or(0, Vec::len);
     }
     Ok(Found { question: asked.to_owned(), items, milliseconds: Spread::of(times) })
 }

@@ -8,143 +8,70 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::load::Request;
 use crate::failure::{Context, Failure, Outcome};
 use crate::http::Client;
 use crate::server::{Dev, Server, free_address};
+use bailiwick_load::{Request, Tenant};
 
-/// Secrets of each tenant that the reads and writes go around.
-const SECRETS: usize = 5;
+/// A folder that [`fill`] makes.
+const FOLDER: &str = "many";
 
-/// A tenant and the credential with which its load is sent.
-#[derive(Debug, Clone)]
-pub(crate) struct Tenant {
-    slug: String,
-    credential: String,
+/// Lists the folder, as large as [`fill`] made it.
+pub(crate) fn list(tenant: &Tenant) -> Request {
+    tenant.asks("GET", format!("/v1/secret/metadata/{FOLDER}?list=true")).must_hold("\"keys\":")
 }
 
-impl Tenant {
-    pub(crate) fn headers(&self) -> Vec<(String, String)> {
-        let pairs = [("X-Vault-Token", &self.credential), ("X-Vault-Namespace", &self.slug)];
-        pairs.map(|(name, value)| (name.to_owned(), value.clone())).to_vec()
-    }
+/// Reads with a credential that is dead once [`revoke`] was called.
+pub(crate) fn failed_login(tenant: &Tenant) -> Request {
+    Request { must_hold: String::new(), ..tenant.read(0) }.may_be(&[401, 403])
+}
 
-    fn secret(&self, number: usize) -> String {
-        format!("/v1/secret/data/app/{}-{number}", self.slug)
+/// Writes so many secrets into one folder.
+pub(crate) fn fill(tenant: &Tenant, address: SocketAddr, count: usize) -> Outcome {
+    let mut client = Client::connect(address)?;
+    for number in 0..count {
+        let path = format!("/v1/secret/data/{FOLDER}/a-secret-with-a-name-of-some-length-{number}");
+        expect_success(&mut client, &tenant.asks("POST", path).body(r#"{"data":{"a":"b"}}"#))?;
     }
+    Ok(())
+}
 
-    /// What is written: no value is the same in two tenants, so a wrong answer cannot pass for a right one.
-    fn value(&self, number: usize) -> String {
-        format!("{}-{number}-{}", self.slug, "x".repeat(220))
-    }
+/// Revokes the tenant's credential.
+pub(crate) fn revoke(tenant: &Tenant, address: SocketAddr) -> Outcome {
+    expect_success(&mut Client::connect(address)?, &tenant.asks("POST", "/v1/auth/token/revoke-self")).map(drop)
+}
 
-    pub(crate) fn slug(&self) -> &str {
-        &self.slug
-    }
+/// Writes so many policies.
+pub(crate) fn govern(tenant: &Tenant, address: SocketAddr, count: usize) -> Outcome {
+    let mut client = Client::connect(address)?;
+    tenant.policies(count).iter().try_for_each(|policy| expect_success(&mut client, policy).map(drop))
+}
 
-    /// Asks our own API about the tenant.
-    pub(crate) fn native(&self, client: &mut Client, path: &str) -> Outcome<Value> {
-        let request = Request::new("GET", format!("/api/v1/t/{}/{path}", self.slug));
-        expect_success(client, &request, ("Authorization".to_owned(), format!("Bearer {}", self.credential)))
-    }
-
-    /// Reads one of its secrets.
-    pub(crate) fn read(&self, number: usize) -> Request {
-        let number = number % SECRETS;
-        let mut request = Request::new("GET", self.secret(number)).must_hold(self.value(number));
-        request.headers = self.headers();
-        request
-    }
-
-    /// Writes a new version of one of its secrets.
-    pub(crate) fn write(&self, number: usize) -> Request {
-        let number = number % SECRETS;
-        let body = json!({"data": {"value": self.value(number)}}).to_string();
-        let mut request = Request::new("POST", self.secret(number)).body(body).must_hold("\"version\":");
-        request.headers = self.headers();
-        request
-    }
-
-    /// Lists a folder, as large as [`Tenant::fill`] made it.
-    pub(crate) fn list(&self) -> Request {
-        let mut request = Request::new("GET", "/v1/secret/metadata/many?list=true").must_hold("\"keys\":");
-        request.headers = self.headers();
-        request
-    }
-
-    /// Reads with a credential that is dead once [`Tenant::die`] was called.
-    pub(crate) fn failed_login(&self) -> Request {
-        let request = self.read(0);
-        Request { must_hold: String::new(), ..request }.may_be(&[401, 403])
-    }
-
-    /// Writes so many secrets into one folder.
-    pub(crate) fn fill(&self, address: SocketAddr, count: usize) -> Outcome {
-        let mut client = Client::connect(address)?;
-        for number in 0..count {
-            let path = format!("/v1/secret/data/many/a-secret-with-a-name-of-some-length-{number}");
-            self.ask(&mut client, Request::new("POST", path).body(r#"{"data":{"a":"b"}}"#))?;
-        }
-        Ok(())
-    }
-
-    /// Revokes its credential.
-    pub(crate) fn die(&self, address: SocketAddr) -> Outcome {
-        self.ask(&mut Client::connect(address)?, Request::new("POST", "/v1/auth/token/revoke-self"))
-    }
-
-    /// Calls with its credential, and fails unless the status says success.
-    fn ask(&self, client: &mut Client, request: Request) -> Outcome {
-        let request = request.header("X-Vault-Namespace", &self.slug);
-        expect_success(client, &request, ("X-Vault-Token".to_owned(), self.credential.clone())).map(drop)
-    }
-
-    /// Writes all of its secrets once.
-    fn seed(&self, client: &mut Client) -> Outcome {
-        for number in 0..SECRETS {
-            let request = self.write(number);
-            let began = Instant::now();
-            loop {
-                let (status, body) = client.call(&request.method, &request.path, &request.headers, &request.body)?;
-                if (200..300).contains(&status) {
-                    break;
-                }
-                // OpenBao prepares a new KV v2 mount in the background and refuses writes until that is done.
-                if !body.to_string().contains("Upgrading from non-versioned") || began.elapsed().as_secs() > 30 {
-                    return Err(Failure::new(format!("{}: {status} {body}", request.path)));
-                }
-                std::thread::sleep(Duration::from_millis(5));
+/// Writes all of the tenant's secrets once.
+fn seed(tenant: &Tenant, client: &mut Client) -> Outcome {
+    for request in tenant.writes() {
+        let began = Instant::now();
+        loop {
+            let (status, body) = client.call(&request.method, &request.path, &request.headers, &request.body)?;
+            if (200..300).contains(&status) {
+                break;
             }
+            // OpenBao prepares a new KV v2 mount in the background and refuses writes until that is done.
+            if !body.to_string().contains("Upgrading from non-versioned") || began.elapsed().as_secs() > 30 {
+                return Err(Failure::new(format!("{}: {status} {body}", request.path)));
+            }
+            std::thread::sleep(Duration::from_millis(5));
         }
-        Ok(())
     }
+    Ok(())
+}
 
-    /// Writes so many policies, each for a thing that nobody reads here.
-    pub(crate) fn govern(&self, address: SocketAddr, count: usize) -> Outcome {
-        const PER_DOCUMENT: usize = 50;
-        let mut client = Client::connect(address)?;
-        let statement = |number: usize| {
-            format!(
-                "permit (principal, action == Action::\"secret:reveal\", resource in Folder::\"secret/team-{number}\");\n"
-            )
-        };
-        for from in (0..count).step_by(PER_DOCUMENT) {
-            let text: String = (from..count.min(from + PER_DOCUMENT)).map(statement).collect();
-            let body = json!({"name": format!("teams-from-{from}"), "text": text}).to_string();
-            let request = Request::new("POST", format!("/api/v1/t/{}/policies", self.slug)).body(body);
-            let credential = ("Authorization".to_owned(), format!("Bearer {}", self.credential));
-            expect_success(&mut client, &request, credential)?;
-        }
-        Ok(())
-    }
-
-    /// Whether its first secret can be read: what "the server answers" means after a restart.
-    fn is_served(&self, address: SocketAddr) -> bool {
-        let request = self.read(0);
-        let answer = Client::connect(address)
-            .and_then(|mut client| client.call(&request.method, &request.path, &request.headers, ""));
-        answer.is_ok_and(|(status, body)| status == 200 && body.to_string().contains(&request.must_hold))
-    }
+/// Whether the tenant's first secret can be read: what "the server answers" means after a restart.
+fn is_served(tenant: &Tenant, address: SocketAddr) -> bool {
+    let request = tenant.read(0);
+    let answer = Client::connect(address)
+        .and_then(|mut client| client.call(&request.method, &request.path, &request.headers, ""));
+    answer.is_ok_and(|(status, body)| status == 200 && body.to_string().contains(&request.must_hold))
 }
 
 /// A server under measurement.
@@ -163,8 +90,6 @@ pub(crate) trait Side {
     fn pids(&self) -> Outcome<Vec<u32>> {
         Ok(vec![self.pid()?])
     }
-    /// What an operator's request carries.
-    fn operator(&self) -> (String, String);
     /// Makes a tenant with the name and its number that can store secrets: the requests of one unit of load.
     fn creation(&self, prefix: &str) -> Vec<Request>;
     /// The cheapest request that it answers.
@@ -184,7 +109,7 @@ pub(crate) trait Side {
     fn add_tenant(&self, slug: &str) -> Outcome<Tenant> {
         let mut client = Client::connect(self.address())?;
         let tenant = Tenant { slug: slug.to_owned(), credential: self.credential(&mut client, slug)? };
-        tenant.seed(&mut client).context(slug)?;
+        seed(&tenant, &mut client).context(slug)?;
         Ok(tenant)
     }
 
@@ -193,7 +118,7 @@ pub(crate) trait Side {
         self.stop()?;
         let began = Instant::now();
         self.start()?;
-        while !probe.is_served(self.address()) {
+        while !is_served(probe, self.address()) {
             if began.elapsed() > Duration::from_secs(300) {
                 return Err(Failure::new(format!("{} does not serve after a restart", self.name())));
             }
@@ -204,10 +129,8 @@ pub(crate) trait Side {
 }
 
 /// Calls, and fails unless the status says success.
-fn expect_success(client: &mut Client, request: &Request, operator: (String, String)) -> Outcome<Value> {
-    let mut headers = request.headers.clone();
-    headers.push(operator);
-    let (status, body) = client.call(&request.method, &request.path, &headers, &request.body)?;
+pub(crate) fn expect_success(client: &mut Client, request: &Request) -> Outcome<Value> {
+    let (status, body) = client.call(&request.method, &request.path, &request.headers, &request.body)?;
     if (200..300).contains(&status) {
         return Ok(body);
     }
@@ -218,18 +141,11 @@ fn text(value: &Value, pointer: &str) -> Outcome<String> {
     value.pointer(pointer).and_then(Value::as_str).map(str::to_owned).context(format!("no `{pointer}` in the answer"))
 }
 
-/// Makes a tenant at the native API.
-pub(crate) fn native_creation(prefix: &str, (name, value): (String, String)) -> Vec<Request> {
-    let body = json!({"slug": format!("{prefix}-{{n}}"), "name": format!("Bench {prefix} {{n}}")}).to_string();
-    // One request does all of it: the answer holds the tenant's first credential, and the mount exists.
-    vec![Request::new("POST", "/api/v1/tenants").header(&name, value).body(body).must_hold("\"credential\"")]
-}
-
 /// The first credential of a tenant that is made at the native API.
-pub(crate) fn native_credential(client: &mut Client, slug: &str, operator: (String, String)) -> Outcome<String> {
+pub(crate) fn native_credential(client: &mut Client, slug: &str, operator: &str) -> Outcome<String> {
     let body = json!({"slug": slug, "name": slug}).to_string();
-    let created = expect_success(client, &Request::new("POST", "/api/v1/tenants").body(body), operator)?;
-    text(&created, "/admin/credential")
+    let request = Request::new("POST", "/api/v1/tenants").header("Authorization", format!("Bearer {operator}"));
+    text(&expect_success(client, &request.body(body))?, "/admin/credential")
 }
 
 /// `bailiwick dev`, built with optimisation.
@@ -265,12 +181,8 @@ impl Side for Bailiwick {
         self.dev.as_ref().map(Dev::pid).context("not started")
     }
 
-    fn operator(&self) -> (String, String) {
-        ("Authorization".to_owned(), format!("Bearer {}", self.operator))
-    }
-
     fn creation(&self, prefix: &str) -> Vec<Request> {
-        native_creation(prefix, self.operator())
+        vec![bailiwick_load::creation(prefix, &self.operator)]
     }
 
     fn ceiling(&self) -> Request {
@@ -279,13 +191,11 @@ impl Side for Bailiwick {
 
     fn policy_change(&self, tenant: &Tenant) -> Option<Request> {
         let text = "forbid(principal, action == Action::\"secret:purge\", resource) when { context.door == \"{n}\" };";
-        let request = Request::new("PUT", format!("/api/v1/t/{}/policies/flood", tenant.slug));
-        let credential = format!("Bearer {}", tenant.credential);
-        Some(request.header("Authorization", credential).body(json!({"text": text}).to_string()))
+        Some(tenant.native("PUT", "/policies/flood").body(json!({"text": text}).to_string()))
     }
 
     fn credential(&self, client: &mut Client, slug: &str) -> Outcome<String> {
-        native_credential(client, slug, self.operator())
+        native_credential(client, slug, &self.operator)
     }
 
     fn stop(&mut self) -> Outcome {
@@ -346,6 +256,10 @@ impl OpenBao {
         Ok(side)
     }
 
+    fn as_root(&self, method: &str, path: &str) -> Request {
+        Request::new(method, path).header("X-Vault-Token", &self.root_token)
+    }
+
     fn unseal(&mut self) -> Outcome {
         let mut client = Client::connect(self.address)?;
         let mut put = |path: &str, body: Value| -> Outcome<Value> {
@@ -374,16 +288,11 @@ impl Side for OpenBao {
         self.server.as_ref().map(Server::pid).context("not started")
     }
 
-    fn operator(&self) -> (String, String) {
-        ("X-Vault-Token".to_owned(), self.root_token.clone())
-    }
-
     fn creation(&self, prefix: &str) -> Vec<Request> {
         let slug = format!("{prefix}-{{n}}");
-        let (name, value) = self.operator();
-        let namespace = Request::new("POST", format!("/v1/sys/namespaces/{slug}")).header(&name, value.clone());
-        let mount = Request::new("POST", "/v1/sys/mounts/secret")
-            .header(&name, value)
+        let namespace = self.as_root("POST", &format!("/v1/sys/namespaces/{slug}"));
+        let mount = self
+            .as_root("POST", "/v1/sys/mounts/secret")
             .header("X-Vault-Namespace", slug)
             .body(json!({"type": "kv", "options": {"version": "2"}}).to_string());
         vec![namespace.must_hold("\"uuid\""), mount]
@@ -395,9 +304,7 @@ impl Side for OpenBao {
 
     fn policy_change(&self, tenant: &Tenant) -> Option<Request> {
         let policy = r#"path "secret/{n}/*" { capabilities = ["read"] }"#;
-        let mut request = Request::new("PUT", "/v1/sys/policies/acl/flood").body(json!({"policy": policy}).to_string());
-        request.headers = tenant.headers();
-        Some(request)
+        Some(tenant.asks("PUT", "/v1/sys/policies/acl/flood").body(json!({"policy": policy}).to_string()))
     }
 
     fn credential(&self, client: &mut Client, slug: &str) -> Outcome<String> {
@@ -406,15 +313,14 @@ impl Side for OpenBao {
                        path \"sys/policies/acl/flood\" { capabilities = [\"create\", \"update\"] }",
         });
         let inside = |method: &str, path: &str, body: Value| {
-            Request::new(method, path).header("X-Vault-Namespace", slug).body(body.to_string())
+            self.as_root(method, path).header("X-Vault-Namespace", slug).body(body.to_string())
         };
-        let namespace = Request::new("POST", format!("/v1/sys/namespaces/{slug}"));
-        expect_success(client, &namespace, self.operator())?;
+        expect_success(client, &self.as_root("POST", &format!("/v1/sys/namespaces/{slug}")))?;
         let mount = inside("POST", "/v1/sys/mounts/secret", json!({"type": "kv", "options": {"version": "2"}}));
-        expect_success(client, &mount, self.operator())?;
-        expect_success(client, &inside("PUT", "/v1/sys/policies/acl/app", policy), self.operator())?;
+        expect_success(client, &mount)?;
+        expect_success(client, &inside("PUT", "/v1/sys/policies/acl/app", policy))?;
         let token = inside("POST", "/v1/auth/token/create", json!({"policies": ["app"], "ttl": "24h"}));
-        text(&expect_success(client, &token, self.operator())?, "/auth/client_token")
+        text(&expect_success(client, &token)?, "/auth/client_token")
     }
 
     fn stop(&mut self) -> Outcome {

@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod attest;
 pub(crate) mod backup;
+pub(crate) mod bench;
 pub(crate) mod binding;
 mod bundle;
 pub(crate) mod caller;
@@ -60,6 +61,7 @@ pub(crate) fn run(session: &mut Session, command: Command) -> Result<(), Fail> {
         Command::Guardrail(command) => guardrail::run(session, command),
         Command::Platform(command) => platform::run(session, command),
         Command::Isolation(command) => isolation::run(session, command),
+        Command::Bench(args) => bench::run(session, &args),
         Command::Whoami => caller::whoami(session),
         Command::RevokeSelf => caller::revoke_self(session),
         Command::Capabilities { paths } => caller::capabilities(session, &paths),

@@ -20,6 +20,7 @@ use clap::{Args, Subcommand};
 
 use self::config::{Config, LogFormat};
 use self::credentials::DevCredentials;
+pub(crate) use self::start::Told;
 use self::store_url::StoreUrl;
 use self::welcome::Welcome;
 use crate::fail::Fail;

@@ -68,19 +68,19 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Fail> 
 
 /// The two ways in which a process is told to stop. Heard from the first moment on: one that comes while nobody waits
 /// is not lost.
-struct Told {
+pub(crate) struct Told {
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl Told {
-    fn listen() -> Result<Self, Fail> {
+    pub(crate) fn listen() -> Result<Self, Fail> {
         let listen = |kind| signal(kind).map_err(|error| fault("signals", error));
         Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
     }
 
     /// Resolves when the process is told to stop, once more each time.
-    async fn stop(&mut self) {
+    pub(crate) async fn stop(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}

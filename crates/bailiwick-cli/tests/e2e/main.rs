@@ -7,6 +7,7 @@
 
 mod answers;
 mod attestation;
+mod bench;
 mod bundle;
 mod credentials;
 #[cfg(target_os = "linux")]

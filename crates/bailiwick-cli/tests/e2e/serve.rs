@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::house::{House, Running};
 
 /// A certificate for this machine, signed by itself; and one that has nothing to do with it.
-fn certificates(house: &House) {
+pub(crate) fn certificates(house: &House) {
     for name in ["server", "stranger"] {
         let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap();
         house.file(&format!("{name}.pem"), made.cert.pem());
@@ -39,7 +39,7 @@ delete_hold_min = "0s"
 "#;
 
 /// Starts a server, and says where it listens.
-fn serve(house: &House, scheme: &str) -> (Running, String) {
+pub(crate) fn serve(house: &House, scheme: &str) -> (Running, String) {
     let server = house.start(&["serve", "--config", "bailiwick.toml"]);
     let line = server.err.wait_for("listening");
     let port = line.split("127.0.0.1:").nth(1).unwrap().chars().take_while(char::is_ascii_digit).collect::<String>();

@@ -1,41 +1,38 @@
-//! A server that does nothing: what the load generator reaches against it is the most it can ever show.
+//! A server that does nothing: what the generator reaches against it is the most it can ever show.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
-use rustix::buffer::spare_capacity;
-use rustix::event::epoll;
-
-use crate::failure::{Context, Outcome};
 use crate::http;
+use crate::ready::Ready;
 
 const FOUND: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n{\"ok\":true}";
 const MISSING: &[u8] = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
 
 /// Answers on this port of the loopback interface until it is stopped.
-pub(crate) fn main(port: u16) -> Outcome {
-    serve(&TcpListener::bind((Ipv4Addr::LOCALHOST, port)).context(port)?)
+///
+/// # Errors
+/// If the port is taken, or waiting fails.
+pub fn main(port: u16) -> io::Result<()> {
+    serve(&TcpListener::bind((Ipv4Addr::LOCALHOST, port))?)
 }
 
 /// Answers every request with status 200, or with 404 when its path begins with `/missing`.
-pub(crate) fn serve(listener: &TcpListener) -> Outcome {
-    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-    epoll::add(&epoll, listener, epoll::EventData::new_u64(0), epoll::EventFlags::IN)?;
+pub(crate) fn serve(listener: &TcpListener) -> io::Result<()> {
+    let mut ready = Ready::new()?;
+    ready.watch(listener, 0)?;
     let mut sockets: Vec<Option<TcpStream>> = vec![None];
-    let mut events = Vec::with_capacity(128);
+    let mut found = Vec::with_capacity(128);
     let mut scratch = vec![0_u8; 64 * 1024];
     loop {
-        events.clear();
-        epoll::wait(&epoll, spare_capacity(&mut events), None)?;
-        for event in &events {
-            let number = usize::try_from(event.data.u64())?;
-            if number == 0 {
+        ready.wait(None, &mut found)?;
+        for number in &found {
+            if *number == 0 {
                 let (socket, _) = listener.accept()?;
                 socket.set_nodelay(true)?;
-                let data = epoll::EventData::new_u64(u64::try_from(sockets.len())?);
-                epoll::add(&epoll, &socket, data, epoll::EventFlags::IN)?;
+                ready.watch(&socket, sockets.len())?;
                 sockets.push(Some(socket));
-            } else if let Some(slot) = sockets.get_mut(number)
+            } else if let Some(slot) = sockets.get_mut(*number)
                 && let Some(socket) = slot
                 && !answer(socket, &mut scratch)
             {
