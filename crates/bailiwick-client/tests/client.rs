@@ -312,3 +312,19 @@ fn a_ca_file_must_hold_certificates() {
     assert!(error.to_string().contains("holds no certificate"), "{error}");
     std::fs::remove_file(file).unwrap();
 }
+
+#[test]
+fn an_endpoint_is_what_the_address_says_and_only_of_a_client_that_may_be() {
+    let of = |address: &str| Client::new(address, None, Options::default()).unwrap().endpoint().unwrap();
+    for (address, host, prefix) in [
+        ("http://127.0.0.1:8200", "127.0.0.1:8200", ""),
+        ("http://127.0.0.1/", "127.0.0.1:80", ""),
+        ("http://[::1]:8200/below/", "[::1]:8200", "/below"),
+    ] {
+        let endpoint = of(address);
+        assert_eq!((endpoint.host.as_str(), endpoint.prefix.as_str()), (host, prefix));
+        assert_eq!(endpoint.addresses[0].to_string(), host);
+        assert!(endpoint.tls.is_none());
+    }
+    assert!(Client::new("http://192.0.2.1:8200", None, Options::default()).is_err(), "in clear over a network");
+}
