@@ -23,6 +23,10 @@ const LEFT: &str = "WITH used AS (SELECT usesysid, datid FROM pg_stat_activity \
 
 /// How many more connections this role could make. `None`: the database does not say, and then nobody counts.
 pub(crate) async fn left(session: &Session) -> Option<i64> {
+    if !session.pipelines() {
+        // Behind a pooler the database's connections are not the nodes': how many those may have is the pooler's to say.
+        return None;
+    }
     match session.client().query_typed_one(LEFT, &[]).await.and_then(|row| row.try_get(0)) {
         Ok(left) => left,
         Err(error) => {

@@ -106,6 +106,7 @@ impl Bench {
             let idle = machine::settled_memory(side.pid()?)?;
             let level = Level { side: side.name().to_owned(), tenants: *level, legs, grown: memory, idle, restarts };
             println!("{}: {}", side.name(), level.line());
+            println!("{}: at {grown} tenants {}", side.name(), sizes(cluster)?);
             report.levels.push(level);
             let reads = vec![vec![probe.read(0)]];
             let plan = self.plan(&side, &reads, CONNECTIONS)?;
@@ -115,6 +116,16 @@ impl Bench {
         }
         Ok(())
     }
+}
+
+/// How large the database of the growing node is, and what an entry of a ledger takes in it, with its place in the index.
+fn sizes(cluster: &Cluster) -> Outcome<String> {
+    const SIZES: &str = "SELECT 'its database has ' || pg_size_pretty(pg_database_size(current_database())) \
+        || ', ' || entries || ' ledger entries of ' || bytes / greatest(entries, 1) || ' bytes each' \
+        FROM (SELECT count(*) AS entries FROM bailiwick.ledger_entry) e, \
+        (SELECT sum(pg_total_relation_size(c.oid))::bigint AS bytes FROM pg_class c \
+        WHERE c.relnamespace = 'bailiwick'::regnamespace AND c.relkind = 'r' AND c.relname LIKE 'ledger\\_entry%') s";
+    Ok(cluster.sql("growth", &[SIZES])?)
 }
 
 /// The embedded server under a name that tells it from the others.
