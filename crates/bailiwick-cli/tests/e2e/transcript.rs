@@ -255,6 +255,7 @@ fn every_command_is_run() {
     let sources = [
         include_str!("transcript.rs"),
         include_str!("answers.rs"),
+        include_str!("bench.rs"),
         include_str!("bundle.rs"),
         include_str!("credentials.rs"),
         include_str!("database.rs"),
