@@ -31,6 +31,8 @@ const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::fro
 pub(crate) const START_WAIT: Duration = Duration::from_secs(30);
 /// How often a node that starts tries.
 const START_PAUSE: Duration = Duration::from_millis(250);
+/// How long one of its first connections may take to be made, by a server that is busy.
+const FIRST_MAX: Duration = Duration::from_secs(10);
 /// How often a node looks whether it may have more connections, or must give some back.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(5);
 
@@ -296,7 +298,7 @@ pub(crate) async fn first_of_each(pools: &[&Arc<Pool>], wait: Duration) -> Resul
     let until = Instant::now() + wait;
     for pool in pools {
         loop {
-            match pool.lease(until.saturating_duration_since(Instant::now())).await {
+            match pool.lease(FIRST_MAX).await {
                 Ok(lease) => break lease.done(),
                 Err(Trouble::Full(why)) if Instant::now() + START_PAUSE >= until => {
                     return Err(OpenError::Crowded(why));

@@ -370,11 +370,11 @@ async fn a_node_begins_with_three_connections_or_not_at_all() {
     let limit = |count: i32| format!("ALTER ROLE {} CONNECTION LIMIT {count}", house.base.server);
     let options = Options { start_wait: Duration::from_millis(600), ..patient() };
     house.admin(&[&limit(2)]);
-    let refused = PostgresStore::connect(&url(&house.base.server_url), options.clone()).await.err().unwrap();
+    let refused = PostgresStore::connect(&url(&house.base.server_url), options).await.err().unwrap();
     assert!(refused.to_string().contains("too many connections for role"), "{refused}");
     assert!(matches!(refused, OpenError::Crowded(_)), "{refused:?}");
     house.admin(&[&limit(3)]);
-    let node = PostgresStore::connect(&url(&house.base.server_url), options).await.unwrap();
+    let node = house.node().await;
     // More at a time than there are connections.
     let reads = (0..20).map(|_| node.header(ACME));
     assert!(futures_util::future::join_all(reads).await.into_iter().all(|read| read.is_ok()));
