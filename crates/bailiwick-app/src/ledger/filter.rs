@@ -30,6 +30,11 @@ pub struct Filter {
     pub skip_own_reads: bool,
 }
 
+/// Whether an action is the one that is wanted, or one of the noun that is wanted (`secret:`).
+pub(super) fn is_action(wanted: &str, action: &str) -> bool {
+    action == wanted || (wanted.ends_with(':') && action.starts_with(wanted))
+}
+
 impl Filter {
     pub(super) fn query(&self) -> String {
         format!("{self:?}")
@@ -38,19 +43,14 @@ impl Filter {
     /// A word that no entry can have is a mistake, and not a ledger in which nothing of the kind ever happened.
     pub(super) fn check(&self) -> Result<(), AppError> {
         let is_outcome = |word: &str| word == "ok" || ErrorClass::ALL.iter().any(|class| class.as_str() == word);
-        let is_action = |word: &str| {
-            Action::ALL.iter().any(|action| match word.strip_suffix(':') {
-                Some(noun) => action.as_str().split(':').next() == Some(noun),
-                None => action.as_str() == word,
-            })
-        };
+        let is_any_action = |word: &str| Action::ALL.iter().any(|action| is_action(word, action.as_str()));
         if self.outcome.as_deref().is_some_and(|word| !is_outcome(word)) {
             return Err(AppError::invalid("`outcome` must be `ok` or a class of errors, such as `denied`"));
         }
         if self.decision.as_deref().is_some_and(|word| !matches!(word, "allow" | "deny" | "none")) {
             return Err(AppError::invalid("`decision` must be `allow`, `deny` or `none`"));
         }
-        if self.action.as_deref().is_some_and(|word| !is_action(word)) {
+        if self.action.as_deref().is_some_and(|word| !is_any_action(word)) {
             return Err(AppError::invalid(
                 "`action` must be an action, such as `secret:reveal`, or a noun, such as `secret:`",
             ));
@@ -62,9 +62,7 @@ impl Filter {
         fn is(wanted: Option<&String>, value: &str) -> bool {
             wanted.is_none_or(|wanted| wanted == value)
         }
-        let is_action = self.action.as_ref().is_none_or(|wanted| {
-            *wanted == entry.action || (wanted.ends_with(':') && entry.action.starts_with(wanted.as_str()))
-        });
+        let fits_action = self.action.as_ref().is_none_or(|wanted| is_action(wanted, &entry.action));
         let is_resource = self.resource.as_ref().is_none_or(|wanted| match wanted.strip_suffix('*') {
             Some(prefix) => entry.resource.id.starts_with(prefix),
             None => *wanted == entry.resource.id,
@@ -74,7 +72,7 @@ impl Filter {
             && Action::from_str(&entry.action)
                 .is_ok_and(|action| matches!(action, Action::LedgerRead | Action::PlatformLedgerRead));
         is(self.actor.as_ref(), entry.actor.id.as_deref().unwrap_or_default())
-            && is_action
+            && fits_action
             && is_resource
             && is(self.outcome.as_ref(), &entry.outcome)
             && is(self.decision.as_ref(), entry.decision.as_str())

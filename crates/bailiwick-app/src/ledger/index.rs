@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bailiwick_ledger::entry::Entry;
 use bailiwick_types::{Action, Timestamp};
 
-use super::filter::Filter;
+use super::filter::{Filter, is_action};
 
 /// Entries of a segment.
 pub(super) const SEGMENT: u64 = 4_096;
@@ -94,17 +94,16 @@ pub(super) fn wanted(filter: &Filter) -> Vec<Vec<Mark>> {
     });
     let actions = filter.action.as_deref().map(|wanted| {
         let all = Action::ALL.iter().map(|action| action.as_str());
-        all.filter(|action| *action == wanted || (wanted.ends_with(':') && action.starts_with(wanted)))
-            .map(|action| Mark::of(Kind::Action, action))
-            .collect()
+        all.filter(|action| is_action(wanted, action)).map(|action| Mark::of(Kind::Action, action)).collect()
     });
+    // The rarest first: who looks them up one after the other stops where nothing is left.
     let groups = [
         one(Kind::Request, filter.request.as_deref()),
+        rare(Kind::Outcome, filter.outcome.as_deref()),
+        rare(Kind::Decision, filter.decision.as_deref()),
         // An entry without an actor is found by an empty one.
         one(Kind::Actor, filter.actor.as_deref().filter(|actor| !actor.is_empty())),
         resource,
-        rare(Kind::Outcome, filter.outcome.as_deref()),
-        rare(Kind::Decision, filter.decision.as_deref()),
         actions,
     ];
     groups.into_iter().flatten().collect()

@@ -35,6 +35,11 @@ pub(super) fn segments_indexed(header: &Header) -> u64 {
     header.counts.of(Space::LedgerIndex) / u64::from(ROWS)
 }
 
+/// Whether a full segment has no index yet.
+pub(super) fn is_behind(header: &Header) -> bool {
+    segments_indexed(header) < header.ledger.size() / SEGMENT
+}
+
 /// The key of a segment's row: rows of one number lie side by side.
 pub(super) fn row_key(row: u8, segment: u64) -> Vec<u8> {
     let mut key = vec![row];

@@ -12,7 +12,7 @@ use bailiwick_types::{Code, Secret};
 
 use super::Query;
 use super::index::{self, Mark, Row, SEGMENT};
-use super::indexing::{row_key, segments_indexed};
+use super::indexing::{is_behind, row_key, segments_indexed};
 use crate::app::App;
 use crate::error::AppError;
 use crate::tx::{Scope, Tx};
@@ -140,7 +140,7 @@ impl<S: Scope> Tx<'_, S> {
             None => None,
         };
         let mut walk = Walk::new(query, &header, position);
-        if walk.indexed / SEGMENT < walk.size / SEGMENT {
+        if is_behind(&header) {
             self.app.want_index(self.snapshot.tenant);
         }
         let mut items = Vec::new();
