@@ -55,7 +55,8 @@ pub struct Canaries {
     pub expires: Timestamp,
 }
 
-/// What must stay as it is while somebody else tries to get in: every commit to a plane shows in it.
+/// What must stay as it is while somebody else tries to get in: every commit of a request to a plane shows in it. What the
+/// server makes of the ledger in the background, whenever it comes to it, does not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CanaryState {
     /// Bumped by each security-relevant change.
@@ -64,7 +65,7 @@ pub struct CanaryState {
     pub meta_version: u64,
     /// Entries in the ledger.
     pub entries: u64,
-    /// Records by space.
+    /// Records by space, without the ledger's index.
     counts: bailiwick_store::Counts,
 }
 
@@ -97,7 +98,7 @@ impl App {
             epoch: header.epoch,
             meta_version: header.meta_version,
             entries: header.ledger.size(),
-            counts: header.counts,
+            counts: header.counts.without(Space::LedgerIndex),
         })
     }
 

@@ -80,6 +80,13 @@ impl Counts {
         self.0.get(&space).copied().unwrap_or(0)
     }
 
+    /// The same without those of one space.
+    #[must_use]
+    pub fn without(mut self, space: Space) -> Self {
+        self.0.remove(&space);
+        self
+    }
+
     /// One more.
     pub fn add(&mut self, space: Space) {
         let count = self.0.entry(space).or_insert(0);

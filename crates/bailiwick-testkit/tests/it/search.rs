@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bailiwick_app::AppConfig;
-use bailiwick_store::Space;
+use bailiwick_store::{Space, Store as _};
 use bailiwick_testkit::{Plane, Tenant, World, names};
 use bailiwick_types::Timestamp;
 use serde_json::Value;
@@ -178,4 +178,21 @@ fn two_nodes_make_one_index_and_new_keys_open_an_old_one() {
     let page = world.get(&own.owner, &target).expect(200);
     let items = page["items"].as_array().unwrap();
     assert!(!items.is_empty() && items.iter().all(denied));
+}
+
+#[test]
+fn an_index_made_while_a_canary_is_tried_is_no_change_of_the_canary() {
+    let world = World::two_tenants();
+    let [canary, _] = world.block_on(world.app().canaries()).unwrap().tenants;
+    let header = || world.block_on(world.store().header(canary.tenant)).unwrap().unwrap();
+    let state = || world.block_on(world.app().canary_state(&canary)).unwrap();
+    while header().ledger.size() < SEGMENT {
+        world.advance(Duration::from_secs(2));
+        let target = format!("/api/v1/t/{}/whoami", canary.slug);
+        at_once(&world, (0..64).map(|_| world.request("GET", &target).by(canary.credential.expose())).collect());
+    }
+    let before = state();
+    world.run_due_jobs();
+    assert_eq!(header().counts.of(Space::LedgerIndex), ROWS);
+    assert_eq!(state(), before);
 }
