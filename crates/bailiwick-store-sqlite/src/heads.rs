@@ -63,7 +63,6 @@ const INSERT: &str = "INSERT INTO tenant (id, slug, state, wake, epoch, meta_ver
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 // Not what the log has: the row is as far as the tables are.
 const ROW: &str = "UPDATE tenant SET state = ?2, wake = ?3, meta_version = ?4, meta = coalesce(?5, meta) WHERE no = ?1";
-const LOG: &str = "INSERT INTO log (place, body) VALUES (?1, ?2)";
 
 /// The rows of the running group, what it logs, and a bounded number of idle rows.
 pub(crate) struct Heads {
@@ -173,19 +172,15 @@ impl Heads {
         log::record(&mut self.log, head.no, &head.row, head.row.ledger.size(), &[], &[]);
     }
 
-    /// Writes the rows that the group has changed, and its row of the log. Returns how long that is.
-    pub(crate) fn flush(&mut self, conn: &Connection, place: i64) -> rusqlite::Result<Option<usize>> {
+    /// Writes the rows that the group has changed. Returns its row of the log, if it has any.
+    pub(crate) fn flush(&mut self, conn: &Connection) -> rusqlite::Result<Option<&[u8]>> {
         for head in self.group.values_mut().filter(|head| head.is_changed) {
             let (state, wake) = (head.row.state, head.row.wake.map(Timestamp::unix_ms));
             let version = head.row.meta_version.cast_signed();
             conn.prepare_cached(ROW)?.execute(params![head.no, state, wake, version, head.meta.take()])?;
             head.is_changed = false;
         }
-        if self.log.is_empty() {
-            return Ok(None);
-        }
-        conn.prepare_cached(LOG)?.execute(params![place, self.log.as_ref()])?;
-        Ok(Some(self.log.len()))
+        Ok((!self.log.is_empty()).then_some(&*self.log))
     }
 
     /// The group was committed.

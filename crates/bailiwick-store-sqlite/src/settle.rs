@@ -4,12 +4,16 @@
 //! It is done in slices between groups of commits, each as large as keeps up with them, so that nobody waits long for it.
 //! A slice needs no fsync: if it is lost, the log still has what it moved.
 //!
+//! Rows that are done go with the groups that come, about as many bytes as these bring. So a page that is given back is
+//! overwritten in the same transaction: to zero it, for the sake of what was erased, costs no write.
+//!
 //! # Invariants
-//! - INV-SETTLE-1: a row of the log goes only once all that is in it is in the tables, in the same transaction or a later one.
+//! - INV-SETTLE-1: a row of the log goes only once all that is in it is in the tables, in a later transaction.
 //! - INV-SETTLE-2: when all of a tenant is moved, its row says up to which place of the log that was, and what loads the log
 //!   leaves that out. Of what was moved in part it finds entries by their numbers, and records are put where they are.
 //! - INV-SETTLE-3: no place of the log is ever used again.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bailiwick_ledger::CompactRange;
@@ -43,8 +47,9 @@ const LEDGER: &str = "SELECT ledger FROM tenant WHERE no = ?1";
 const MOVED: &str = "UPDATE tenant SET ledger = ?2 WHERE no = ?1";
 const CUT: &str = "DELETE FROM log WHERE place <= ?1";
 const USED: &str = "UPDATE pulse SET place = ?1";
-const SIZE: &str = "SELECT max(pulse.place, coalesce((SELECT max(place) FROM log), 0)), \
-    (SELECT total(length(body)) FROM log) FROM pulse";
+const PLACE: &str = "SELECT place FROM pulse";
+const ROWS: &str = "SELECT place, length(body) FROM log ORDER BY place";
+const APPEND: &str = "INSERT INTO log (place, body) VALUES (?1, ?2)";
 
 /// A complete block of more runs than this becomes one: to write its entries again is worth it only where there are many
 /// small ones.
@@ -52,16 +57,23 @@ const RUNS_MAX: usize = 32;
 /// How much a slice moves at least, in entries and records, if there is as much. It takes some two milliseconds.
 const SLICE_MIN: usize = 512;
 
+/// The most rows that go with one that comes.
+const GOING_MAX: usize = 64;
+
 /// How long it is before what could not be moved is tried again.
 const REST: Duration = Duration::from_secs(10);
 
 /// The log's length, and how far moving it has come.
 #[derive(Debug, Default)]
 pub(crate) struct Settling {
-    /// Bytes in the log.
+    /// Bytes in the log that are not done.
     bytes: usize,
     /// The last place of the log that was used.
     place: i64,
+    /// The rows of the log, with their bytes.
+    rows: VecDeque<(i64, usize)>,
+    /// The rows up to this place are done.
+    done: i64,
     /// What is being moved, if anything is.
     round: Option<Round>,
     /// When to try again, if something could not be moved.
@@ -80,6 +92,13 @@ struct Round {
     is_careful: bool,
     /// Whether some tenant could not be moved. Then the log is not cut.
     is_partial: bool,
+}
+
+/// A row that was added to the log, and those that went with it.
+#[derive(Debug)]
+pub(crate) struct Appended {
+    bytes: usize,
+    gone: usize,
 }
 
 /// What a slice has moved.
@@ -111,25 +130,53 @@ pub(crate) enum Portion {
 impl Settling {
     /// That of a log that was found.
     pub(crate) fn load(conn: &Connection) -> rusqlite::Result<Self> {
-        conn.query_row(SIZE, [], |row| {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a sum of lengths")]
-            let bytes = row.get::<_, f64>(1)? as usize;
-            Ok(Self { bytes, place: row.get(0)?, ..Self::default() })
-        })
+        let used: i64 = conn.query_row(PLACE, [], |row| row.get(0))?;
+        let mut statement = conn.prepare(ROWS)?;
+        let length = |bytes: u32| usize::try_from(bytes).unwrap_or(usize::MAX);
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, length(row.get(1)?))));
+        let rows = rows?.collect::<rusqlite::Result<VecDeque<_>>>()?;
+        let place = rows.back().map_or(used, |(last, _)| used.max(*last));
+        Ok(Self { bytes: rows.iter().map(|(_, bytes)| bytes).sum(), place, rows, ..Self::default() })
+    }
+
+    /// Adds a row to the log. The caller commits, and says so.
+    pub(crate) fn append(&self, conn: &Connection, body: &[u8]) -> rusqlite::Result<Appended> {
+        let done = self.rows.iter().take(GOING_MAX).take_while(|(place, _)| *place <= self.done);
+        let (mut left, mut gone, mut last) = (body.len(), 0, None);
+        for (place, bytes) in done {
+            if left == 0 {
+                break;
+            }
+            (left, gone, last) = (left.saturating_sub(*bytes), gone + 1, Some(*place));
+        }
+        if let Some(last) = last {
+            conn.prepare_cached(CUT)?.execute([last])?;
+        }
+        conn.prepare_cached(APPEND)?.execute(params![self.next(), body])?;
+        Ok(Appended { bytes: body.len(), gone })
+    }
+
+    /// The row is committed.
+    pub(crate) fn grown(&mut self, Appended { bytes, gone }: &Appended) {
+        self.place = self.next();
+        self.bytes = self.bytes.saturating_add(*bytes);
+        self.rows.drain(..gone.min(&self.rows.len()));
+        self.rows.push_back((self.place, *bytes));
     }
 
     /// The place of the next row of the log.
-    pub(crate) fn next(&self) -> i64 {
+    fn next(&self) -> i64 {
         self.place.saturating_add(1)
     }
 
-    /// A row was added to the log.
-    pub(crate) fn grown(&mut self, bytes: usize) {
-        self.place = self.next();
-        self.bytes = self.bytes.saturating_add(bytes);
+    /// Takes away the rows that are done.
+    pub(crate) fn cut(&mut self, conn: &Connection) -> rusqlite::Result<()> {
+        conn.prepare_cached(CUT)?.execute([self.done])?;
+        self.rows.retain(|(place, _)| *place > self.done);
+        Ok(())
     }
 
-    /// Bytes in the log.
+    /// Bytes in the log that are not done.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -167,7 +214,6 @@ impl Settling {
             && moved.last().is_none_or(|moved| matches!(moved.what, Portion::Everything));
         if is_last && !round.is_partial {
             conn.prepare_cached(USED)?.execute([place])?;
-            conn.prepare_cached(CUT)?.execute([round.place])?;
         }
         Ok(Slice { moved, is_last })
     }
@@ -181,6 +227,7 @@ impl Settling {
             if slice.is_last {
                 if !round.is_partial {
                     self.bytes = self.bytes.saturating_sub(round.bytes);
+                    self.done = round.place;
                 }
                 self.round = None;
             }

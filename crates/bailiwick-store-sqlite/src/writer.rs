@@ -203,13 +203,14 @@ impl Writer {
             return Err(Fault::Engine("the database cannot be opened".to_owned()));
         }
         let Some(conn) = &self.conn else { return Err(Fault::Engine("the database is closed".to_owned())) };
-        let (heads, place) = (&mut self.heads, self.settling.next());
+        let (heads, settling) = (&mut self.heads, &self.settling);
         // A panic in here is our bug. It must not take all tenants' writer away.
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             execute(conn, "BEGIN IMMEDIATE").map_err(|error| Fault::Engine(error.to_string()))?;
             let answers = group.iter().map(|job| perform(conn, heads, &job.request)).collect::<Result<Vec<_>, _>>();
             let answers = answers.map_err(Fault::of_statement)?;
-            let logged = heads.flush(conn, place).map_err(Fault::of_statement)?;
+            let body = heads.flush(conn).map_err(Fault::of_statement)?;
+            let logged = body.map(|body| settling.append(conn, body)).transpose().map_err(Fault::of_statement)?;
             #[cfg(test)]
             self.sabotage.before_commit()?;
             execute(conn, "COMMIT").map_err(Fault::of_commit)?;
@@ -220,8 +221,8 @@ impl Writer {
         match outcome.unwrap_or_else(|_| Err(Fault::Engine("the writer panicked".to_owned()))) {
             Ok((answers, logged)) => {
                 self.heads.keep();
-                if let Some(bytes) = logged {
-                    self.settling.grown(bytes);
+                if let Some(logged) = &logged {
+                    self.settling.grown(logged);
                 }
                 // Copies of what was erased must not stay behind in the WAL either. (If some other program reads it just
                 // now they do, until the WAL starts anew.)
@@ -274,12 +275,17 @@ impl Writer {
         }
     }
 
-    /// Moves everything out of the log.
+    /// Moves everything out of the log, and leaves none.
     fn settle_all(&mut self) {
         while self.settling.is_under_way() || self.settling.bytes() > 0 {
             if !self.settle(usize::MAX, connect::BUSY_TIMEOUT) {
                 return;
             }
+        }
+        if let Some(conn) = &self.conn
+            && let Err(error) = self.settling.cut(conn)
+        {
+            tracing::warn!(%error, "the log of commits cannot be emptied");
         }
     }
 
