@@ -422,6 +422,32 @@ async fn a_tenant_that_is_moved_in_part_is_whole() {
     assert!(seen.iter().any(|moved| !["0", "1500", "3000", "4500"].contains(&moved.as_str())), "{seen:?}");
 }
 
+/// A record that is changed again and again holds up nobody for as long as all that it was takes to be moved.
+#[tokio::test]
+async fn what_a_record_was_is_moved_in_slices_too() {
+    let setup = setup(Options { log_bytes: 150_000, ..Options::default() }).await;
+    let kept = || -> i64 { setup.intruder().query_row("SELECT count(*) FROM past", [], |row| row.get(0)).unwrap() };
+    let mut before = 0;
+    for version in 1..=3_000_u64 {
+        let write = bailiwick_store::Write {
+            expected: (version > 1).then(|| version - 1),
+            value: Some((version, version.to_string().into_bytes())),
+            ..put(Space::Secret, "key", "")
+        };
+        setup.store.commit(of(A).entry("written").write(write).commit()).await.unwrap();
+        let now = kept();
+        assert!(now - before <= 600, "{before} {now}");
+        before = now;
+        if version % 250 == 0 {
+            for at in [1, version / 2, version - 1] {
+                let then = setup.store.records_at(A, Space::Secret, at, None, 10).await.unwrap();
+                assert_eq!(then.first().map(|(_, record)| record.version), Some(at));
+            }
+        }
+    }
+    assert!(before > 1_000, "{before}");
+}
+
 #[tokio::test]
 async fn what_is_forgotten_while_it_is_in_the_log_does_not_come_into_the_table() {
     let setup = setup(Options::default()).await;

@@ -54,8 +54,8 @@ const APPEND: &str = "INSERT INTO log (place, body) VALUES (?1, ?2)";
 /// A complete block of more runs than this becomes one: to write its entries again is worth it only where there are many
 /// small ones.
 const RUNS_MAX: usize = 32;
-/// How much a slice moves at least, in entries and records, if there is as much. It takes some two milliseconds.
-const SLICE_MIN: usize = 512;
+/// How much a slice moves at least, in entries, records and what these were, if there is as much. It takes about a millisecond.
+const SLICE_MIN: usize = 256;
 
 /// The most rows that go with one that comes.
 const GOING_MAX: usize = 64;
@@ -119,10 +119,12 @@ pub(crate) struct Moved {
 #[derive(Debug)]
 pub(crate) enum Portion {
     Everything,
-    /// So many of the first entries, the subtrees that these complete, and these records with what they were.
+    /// So many of the first entries, the subtrees that these complete, what records were until the ledger had a size, and
+    /// records with all that they were.
     Some {
         entries: usize,
         subtrees: usize,
+        past: Vec<(Space, Bytes, u64)>,
         records: Vec<(Space, Bytes)>,
     },
 }
@@ -263,7 +265,10 @@ fn tenant(conn: &Connection, no: i64, pending: &Pending, place: i64, weight: usi
     entries(conn, no, pending.first, &pending.entries)?;
     subtrees(conn, no, &pending.subtrees)?;
     for (space, key) in pending.records.keys() {
-        record(conn, no, pending, *space, key)?;
+        for (until, was) in pending.past_of(*space, key) {
+            keep(conn, no, *space, key, until, was)?;
+        }
+        put(conn, no, pending, *space, key)?;
     }
     let progress = &pending.progress;
     let (epoch, revision) = (progress.epoch.cast_signed(), progress.revision.cast_signed());
@@ -287,11 +292,23 @@ fn part(conn: &Connection, no: i64, pending: &Pending, weight: usize) -> rusqlit
         subtrees(conn, no, &completed)?;
         conn.prepare_cached(MOVED)?.execute(params![no, ledger.to_bytes()])?;
     }
-    let records: Vec<_> = pending.records.keys().take(weight - moved.len()).cloned().collect();
-    for (space, key) in &records {
-        record(conn, no, pending, *space, key)?;
+    let mut left = weight - moved.len();
+    let (mut past, mut records) = (Vec::new(), Vec::new());
+    for (space, key) in pending.records.keys() {
+        // From the earliest on: the first of it is still in its place.
+        for (until, was) in pending.past_of(*space, key).take(left) {
+            keep(conn, no, *space, key, until, was)?;
+            past.push((*space, key.clone(), until));
+        }
+        left = weight.saturating_sub(moved.len() + past.len() + records.len());
+        if left == 0 {
+            break;
+        }
+        put(conn, no, pending, *space, key)?;
+        records.push((*space, key.clone()));
+        left -= 1;
     }
-    Ok(Portion::Some { entries: moved.len(), subtrees: completed.len(), records })
+    Ok(Portion::Some { entries: moved.len(), subtrees: completed.len(), past, records })
 }
 
 fn subtrees(conn: &Connection, no: i64, subtrees: &[Subtree]) -> rusqlite::Result<()> {
@@ -301,11 +318,8 @@ fn subtrees(conn: &Connection, no: i64, subtrees: &[Subtree]) -> rusqlite::Resul
     Ok(())
 }
 
-/// Moves a record, and before it what it was: some of that is still in its place.
-fn record(conn: &Connection, no: i64, pending: &Pending, space: Space, key: &Bytes) -> rusqlite::Result<()> {
-    for (until, was) in pending.past_of(space, key) {
-        keep(conn, no, space, key, until, was)?;
-    }
+/// Moves a record. What it was must have been moved before: some of that is still in its place.
+fn put(conn: &Connection, no: i64, pending: &Pending, space: Space, key: &Bytes) -> rusqlite::Result<()> {
     let (number, bytes) = (space.number(), &**key);
     match pending.records.get(&(space, key.clone())) {
         Some(Some(Value { version, sealed })) => {

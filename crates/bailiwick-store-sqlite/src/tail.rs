@@ -115,15 +115,14 @@ impl Pending {
     }
 
     /// Forgets what of it is in the tables now.
-    fn forget(&mut self, entries: usize, subtrees: usize, records: &[(Space, Bytes)]) {
+    fn forget(&mut self, entries: usize, subtrees: usize, past: &[(Space, Bytes, u64)], records: &[(Space, Bytes)]) {
         self.first = self.first.saturating_add(u64::try_from(entries).unwrap_or_default());
         self.entries.drain(..entries.min(self.entries.len()));
         self.subtrees.drain(..subtrees.min(self.subtrees.len()));
+        for was in past {
+            self.past.remove(was);
+        }
         for place in records {
-            let untils: Vec<u64> = self.past_of(place.0, &place.1).map(|(until, _)| until).collect();
-            for until in untils {
-                self.past.remove(&(place.0, place.1.clone(), until));
-            }
             self.records.remove(place);
         }
     }
@@ -221,8 +220,8 @@ impl Tail {
         for Moved { no, what } in moved {
             match (what, tenants.get_mut(no)) {
                 (Portion::Everything, _) => drop(tenants.remove(no)),
-                (Portion::Some { entries, subtrees, records }, Some(pending)) => {
-                    pending.forget(*entries, *subtrees, records)
+                (Portion::Some { entries, subtrees, past, records }, Some(pending)) => {
+                    pending.forget(*entries, *subtrees, past, records)
                 }
                 (Portion::Some { .. }, None) => {}
             }

@@ -37,7 +37,9 @@ const GROUP_MAX: usize = 1_024;
 /// About the most bytes of one transaction, so that a group of large values does not hold up small ones for long.
 const GROUP_BYTES_MAX: usize = 8 << 20;
 /// So many pages of the WAL the writer moves itself.
-const CHECKPOINT_PAGES_MAX: i64 = 128;
+const CHECKPOINT_PAGES_MAX: i64 = 64;
+/// In so many pieces the WAL is moved: a commit's fsync waits for that of a piece.
+const PIECES: i64 = 4;
 /// At so many times [`Options::checkpoint_pages`] everybody has to wait for a moment, so that the WAL can start anew: a
 /// long read has held it up, or the disk is slower than those who commit. If the moment was too short (a backup may read for
 /// minutes) the WAL has to double before the next attempt, so that whoever reads for long does not stop those who write.
@@ -265,12 +267,18 @@ impl Writer {
                 self.overdue = pages.saturating_mul(2);
                 self.checkpoint("RESTART");
             }
-            Ok(Wal { pages, moved, .. }) if pages >= enough && pages - moved > CHECKPOINT_PAGES_MAX => {
-                self.checkpointer.wake();
+            Ok(Wal { pages, moved, .. }) if pages >= enough && pages - moved <= CHECKPOINT_PAGES_MAX => {
+                self.checkpoint("PASSIVE");
             }
-            Ok(Wal { pages, .. }) if pages >= enough => self.checkpoint("PASSIVE"),
-            // It has started anew.
-            Ok(_) => self.overdue = enough.saturating_mul(CHECKPOINT_OVERDUE),
+            Ok(Wal { pages, moved, .. }) => {
+                if pages >= enough || pages - moved >= enough / PIECES {
+                    self.checkpointer.wake();
+                }
+                if pages < enough {
+                    // It has started anew.
+                    self.overdue = enough.saturating_mul(CHECKPOINT_OVERDUE);
+                }
+            }
             Err(error) => tracing::warn!(%error, "the size of the write-ahead log is unknown"),
         }
     }
