@@ -6,7 +6,8 @@
 //! come from, and there by whom they claim to be.
 //!
 //! # Invariants
-//! - INV-FAIR-1: no party at the top holds more than its share of the places, so there is always one for another.
+//! - INV-FAIR-1: no party at the top begins anything while it holds its share of the places, so there is always one for
+//!   another. The share is smaller while others are there: what a party runs is what its neighbours wait behind.
 //! - INV-FAIR-2: while a place is free, nobody waits whose party is below its share.
 //! - INV-FAIR-3: requests of one party begin in the order in which they came.
 //! - INV-FAIR-4: a party that neither runs nor waits is not in memory; its debt is forgiven.
@@ -65,11 +66,16 @@ impl Flow {
 pub struct Places {
     /// Of all together.
     pub total: usize,
-    /// Of one tenant.
+    /// Of one tenant while nobody else is there.
     pub share: usize,
+    /// Of one tenant while others are there.
+    pub contested: usize,
     /// What is paid off a debt each time that it is passed over.
     pub quantum: Duration,
 }
+
+/// How long after a request of another one a tenant still counts as not alone.
+const CONTESTED_FOR: Duration = Duration::from_millis(100);
 
 /// More than this is never owed: after so many quanta, whoever asked for too much is served like others again.
 const DEBT_QUANTA_MAX: u64 = 256;
@@ -106,7 +112,8 @@ impl Scheduler {
     /// Waits for a turn, unless `most` of the same party wait already. Whoever stops waiting leaves the queue.
     pub(crate) async fn enter(self: &Arc<Self>, flow: Flow, most: impl FnOnce() -> usize) -> Result<Turn, Full> {
         let mut granted = None;
-        let entered = self.turns.lock().enter(flow, most, || {
+        let now = Instant::now();
+        let entered = self.turns.lock().enter(flow, now, most, || {
             let (grant, receiver) = oneshot::channel();
             granted = Some(receiver);
             grant
@@ -116,10 +123,8 @@ impl Scheduler {
                 self.refused.fetch_add(1, Ordering::Relaxed);
                 return Err(Full { most });
             }
-            Entered::Runs => Turn { of: Arc::clone(self), flow, ticket: None, began: Instant::now() },
-            Entered::Waits { ticket } => {
-                Turn { of: Arc::clone(self), flow, ticket: Some(ticket), began: Instant::now() }
-            }
+            Entered::Runs => Turn { of: Arc::clone(self), flow, ticket: None, began: now },
+            Entered::Waits { ticket } => Turn { of: Arc::clone(self), flow, ticket: Some(ticket), began: now },
         };
         if let Some(granted) = granted {
             // The sender is dropped by nobody but `start`, after it has sent.
@@ -159,18 +164,23 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
+        let now = Instant::now();
         let mut turns = self.of.turns.lock();
         let held = match self.ticket {
             Some(ticket) if turns.give_up(self.flow, ticket) => return,
             // It was granted in the very moment in which the client hung up.
             Some(_) => Duration::ZERO,
-            None => self.began.elapsed(),
+            None => now.duration_since(self.began),
         };
         turns.leave(self.flow, held);
-        let next = turns.start();
+        let mut next = turns.start(now);
         drop(turns);
-        // Nobody to receive it: then that one's own drop gives the place back.
-        next.map(|grant| grant.send(()));
+        // Several, when a tenant is alone again.
+        while let Some(grant) = next {
+            // Nobody to receive it: then that one's own drop gives the place back.
+            let _ = grant.send(());
+            next = self.of.turns.lock().start(now);
+        }
     }
 }
 
@@ -179,6 +189,9 @@ struct Turns<W> {
     places: Places,
     running: usize,
     next_ticket: u64,
+    /// Who came last, and when last somebody else came than the time before.
+    latest: Option<Party>,
+    contested: Option<Instant>,
     root: Node<W>,
 }
 
@@ -209,14 +222,19 @@ enum Entered {
 
 impl<W> Turns<W> {
     fn new(places: Places) -> Self {
-        Self { places, running: 0, next_ticket: 0, root: Node::default() }
+        Self { places, running: 0, next_ticket: 0, latest: None, contested: None, root: Node::default() }
     }
 
     /// Takes a place if there is one, else waits where fewer than `most` do.
-    fn enter(&mut self, flow: Flow, most: impl FnOnce() -> usize, waiter: impl FnOnce() -> W) -> Entered {
+    fn enter(&mut self, flow: Flow, now: Instant, most: impl FnOnce() -> usize, waiter: impl FnOnce() -> W) -> Entered {
         let is_free = self.running < self.places.total;
-        let share = self.places.share;
-        let top = flow.parties().next().and_then(|top| self.root.children.get(&top));
+        let party = flow.parties().next();
+        if self.latest.is_some() && self.latest != party {
+            self.contested = Some(now);
+        }
+        self.latest = party;
+        let share = self.share(now);
+        let top = party.and_then(|top| self.root.children.get(&top));
         if is_free && top.is_none_or(|top| top.waiting == 0 && top.running < share) {
             self.running += 1;
             let mut node = &mut self.root;
@@ -262,13 +280,18 @@ impl<W> Turns<W> {
     }
 
     /// Gives the next place that is free to whoever has the next turn.
-    fn start(&mut self) -> Option<W> {
+    fn start(&mut self, now: Instant) -> Option<W> {
         if self.running >= self.places.total {
             return None;
         }
-        let next = self.root.start(self.places.share, self.quantum_us());
+        let next = self.root.start(self.share(now), self.quantum_us());
         self.running += usize::from(next.is_some());
         next
+    }
+
+    fn share(&self, now: Instant) -> usize {
+        let is_contested = self.contested.is_some_and(|at| now.duration_since(at) < CONTESTED_FOR);
+        if is_contested { self.places.contested } else { self.places.share }
     }
 
     fn quantum_us(&self) -> u64 {
@@ -344,7 +367,7 @@ impl<W> Node<W> {
 mod tests {
     use super::*;
 
-    const PLACES: Places = Places { total: 4, share: 2, quantum: Duration::from_millis(1) };
+    const PLACES: Places = Places { total: 4, share: 2, contested: 2, quantum: Duration::from_millis(1) };
     const MS: Duration = Duration::from_millis(1);
 
     fn tenant(number: u8) -> Flow {
@@ -358,6 +381,7 @@ mod tests {
 
     /// Turns of which it is known who runs.
     struct Watched {
+        now: Instant,
         turns: Turns<(Flow, usize)>,
         running: Vec<(Flow, usize)>,
         began: Vec<(Flow, usize)>,
@@ -368,13 +392,13 @@ mod tests {
     impl Watched {
         fn new(places: Places) -> Self {
             let (running, began, tickets) = Default::default();
-            Self { turns: Turns::new(places), running, began, tickets, entered: 0 }
+            Self { now: Instant::now(), turns: Turns::new(places), running, began, tickets, entered: 0 }
         }
 
         fn enter(&mut self, flow: Flow, most: usize) -> bool {
             let me = (flow, self.entered);
             self.entered += 1;
-            match self.turns.enter(flow, || most, || me) {
+            match self.turns.enter(flow, self.now, || most, || me) {
                 Entered::Runs => self.begin(me),
                 Entered::Waits { ticket } => self.tickets.push((flow, ticket, me.1)),
                 Entered::Full { .. } => return false,
@@ -391,7 +415,7 @@ mod tests {
         fn leave(&mut self, at: usize, held: Duration) {
             let (flow, _) = self.running.remove(at);
             self.turns.leave(flow, held);
-            if let Some(next) = self.turns.start() {
+            while let Some(next) = self.turns.start(self.now) {
                 self.begin(next);
             }
         }
@@ -422,8 +446,25 @@ mod tests {
     }
 
     #[test]
+    fn who_is_alone_has_more_places_until_another_comes_and_soon_after_it_has_gone() {
+        let mut watched = Watched::new(Places { total: 8, share: 6, contested: 2, ..PLACES });
+        for _ in 0..20 {
+            watched.enter(tenant(1), 99);
+        }
+        assert_eq!(watched.of(tenant(1)), 6);
+        watched.enter(tenant(2), 0);
+        for _ in 0..4 {
+            watched.leave(0, MS);
+        }
+        assert_eq!((watched.of(tenant(1)), watched.of(tenant(2))), (2, 1), "what runs comes to its end");
+        watched.now += CONTESTED_FOR;
+        watched.leave(0, MS);
+        assert_eq!(watched.of(tenant(1)), 6);
+    }
+
+    #[test]
     fn tenants_take_turns_and_each_keeps_its_order() {
-        let mut watched = Watched::new(Places { share: 4, ..PLACES });
+        let mut watched = Watched::new(Places { share: 4, contested: 4, ..PLACES });
         for _ in 0..8 {
             watched.enter(tenant(1), 99);
         }
@@ -439,7 +480,7 @@ mod tests {
 
     #[test]
     fn who_holds_places_for_long_is_passed_over_until_that_is_paid() {
-        let mut watched = Watched::new(Places { total: 1, share: 1, ..PLACES });
+        let mut watched = Watched::new(Places { total: 1, share: 1, contested: 1, ..PLACES });
         for _ in 0..20 {
             watched.enter(tenant(1), 99);
             watched.enter(tenant(2), 99);
@@ -455,7 +496,7 @@ mod tests {
 
     #[test]
     fn a_debt_ends() {
-        let mut watched = Watched::new(Places { total: 1, share: 1, ..PLACES });
+        let mut watched = Watched::new(Places { total: 1, share: 1, contested: 1, ..PLACES });
         watched.enter(tenant(1), 99);
         watched.enter(tenant(1), 99);
         for _ in 0..300 {
@@ -470,7 +511,7 @@ mod tests {
 
     #[test]
     fn strangers_are_one_party_and_take_turns_by_source_and_claim() {
-        let mut watched = Watched::new(Places { total: 1, share: 1, ..PLACES });
+        let mut watched = Watched::new(Places { total: 1, share: 1, contested: 1, ..PLACES });
         watched.enter(tenant(1), 99);
         // One source names many tenants, another one has a single request, and the tenant goes on.
         for claimed in 0..50 {
@@ -523,7 +564,7 @@ mod tests {
         for seed in 0..300 {
             let mut dice = Dice(seed);
             let (total, share, most) = (1 + dice.below(5), 1 + dice.below(5), dice.below(5));
-            let mut watched = Watched::new(Places { total, share, ..PLACES });
+            let mut watched = Watched::new(Places { total, share, contested: share, ..PLACES });
             for _ in 0..300 {
                 match dice.below(8) {
                     0..4 => {
@@ -566,7 +607,7 @@ mod tests {
             // From one quantum on: who asks for less has one turn in a round like all others.
             let cost_us: Vec<usize> = (0..parties).map(|_| 1_000 + dice.below(20_000)).collect();
             let total = 1 + dice.below(3);
-            let mut watched = Watched::new(Places { total, share: total, ..PLACES });
+            let mut watched = Watched::new(Places { total, share: total, contested: total, ..PLACES });
             let flows: Vec<Flow> = (0..parties).map(|number| tenant(u8::try_from(number).unwrap())).collect();
             for _ in 0..2 * total {
                 flows.iter().for_each(|flow| assert!(watched.enter(*flow, usize::MAX)));
@@ -595,7 +636,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_hangs_up_leaves_the_queue_and_gives_back_what_was_just_granted() {
-        let scheduler = Scheduler::new(Places { total: 1, share: 1, ..PLACES });
+        let scheduler = Scheduler::new(Places { total: 1, share: 1, contested: 1, ..PLACES });
         let first = scheduler.enter(tenant(1), || 9).await.ok().unwrap();
         let room = || 9;
         let mut gone = Box::pin(scheduler.enter(tenant(1), room));

@@ -92,11 +92,14 @@ pub struct TurnsConfig {
 impl Default for TurnsConfig {
     fn default() -> Self {
         let cores = available_parallelism().map_or(1, std::num::NonZero::get).max(2);
-        let places = |total, share, quantum_ms| Places { total, share, quantum: Duration::from_millis(quantum_ms) };
+        let places = |total, share, contested, quantum_ms| {
+            let quantum = Duration::from_millis(quantum_ms);
+            Places { total, share, contested, quantum }
+        };
         Self {
-            short: places(64 * cores, 16 * cores, 1),
-            long: places(2 * cores, cores / 2, 10),
-            proof: places(cores, cores / 2, 100),
+            short: places(64 * cores, 32 * cores, 4 * cores, 1),
+            long: places(2 * cores, cores / 2, cores / 2, 10),
+            proof: places(cores, cores / 2, cores / 2, 100),
             refusal_delay: Duration::from_millis(500),
             failed_login_hold: Duration::from_millis(5),
         }
@@ -146,6 +149,12 @@ impl Turns {
         error
     }
 
+    /// From a half of the delay to one and a half: those who were refused together must not come back together.
+    fn refusal_delay_of(&self, meta: &RequestMeta) -> Duration {
+        let thousandths = u32::try_from(self.keyed.hash_one(meta.id.as_bytes()) % 1_000).unwrap_or_default();
+        self.refusal_delay / 2 + self.refusal_delay * thousandths / 1_000
+    }
+
     fn flow(&self, meta: &RequestMeta) -> Flow {
         let text = meta.credential.as_ref().map(|text| text.expose().as_str());
         if let Some(tenant) = text.and_then(|text| self.familiar.get(&self.keyed.hash_one(text))) {
@@ -193,7 +202,7 @@ impl App {
             self.counts.count(tenant, |counts| counts.refusals += 1);
             self.note_overload(tenant, meta, action, &error).await;
         }
-        tokio::time::sleep(self.turns.refusal_delay).await;
+        tokio::time::sleep(self.turns.refusal_delay_of(meta)).await;
         Err(error)
     }
 

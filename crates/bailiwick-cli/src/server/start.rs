@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bailiwick_app::{App, AppConfig, AppError, Door, RequestMeta, tenants};
+use bailiwick_app::{App, AppConfig, AppError, Door, RequestMeta, TurnsConfig, tenants};
 use bailiwick_http::{Drain, HttpConfig, Server};
 use bailiwick_probe::{Prober, ProberConfig};
 use bailiwick_prove::ProverConfig;
@@ -161,7 +161,13 @@ async fn serve_until_stopped(
 
 /// What the configuration says to the kernel.
 pub(super) fn app_config(config: &Config) -> AppConfig {
+    let mut turns = TurnsConfig::default();
+    if config.store.url.is_remote() {
+        // There a commit takes long, and others wait for the network, not behind what this tenant runs.
+        turns.short.contested = turns.short.share;
+    }
     AppConfig {
+        turns,
         delete_hold_min: config.delete_hold_min,
         delete_hold_default: config.delete_hold_default,
         limits: config.limits.clone(),

@@ -31,7 +31,7 @@ fn own(tenant: &Tenant, path: &str) -> String {
     format!("/api/v1/t/{}/{path}", tenant.slug)
 }
 
-const PLACES: Places = Places { total: 4, share: 2, quantum: Duration::from_millis(1) };
+const PLACES: Places = Places { total: 4, share: 2, contested: 2, quantum: Duration::from_millis(1) };
 
 /// Sends all of them at the same time. The answers, each with how many were there before it.
 pub(crate) fn at_once(world: &World, requests: Vec<Request<'_>>) -> Vec<(Answer, usize)> {
@@ -116,7 +116,7 @@ fn whatever_a_tenant_floods_the_server_with_the_other_is_answered() {
 #[test]
 fn the_other_waits_for_a_turn_and_not_for_the_flood() {
     // The flood may have all places here: the other has to wait.
-    let world = world(Places { total: 2, share: 2, ..PLACES }, 100);
+    let world = world(Places { total: 2, ..PLACES }, 100);
     for (flooding, other) in world.both_ways() {
         let mut requests: Vec<_> =
             (0..60).map(|_| world.request("GET", &own(flooding, "whoami")).by(&flooding.owner)).collect();
