@@ -151,7 +151,7 @@ impl Machine {
             SqliteStore::open(&self.directory.path().join("bailiwick.db"), options).expect("the database opens");
         let store = SimStore::new(engine, self.is_full, self.leak);
         // A request that is held up keeps its place, and must not keep those that come after it from theirs.
-        let places = Places { total: 1_000, share: 1_000, quantum: Duration::from_millis(1) };
+        let places = Places { total: 1_000, share: 1_000, contested: 1_000, quantum: Duration::from_millis(1) };
         let (refusal_delay, failed_login_hold) = (Duration::ZERO, Duration::ZERO);
         let turns = TurnsConfig { short: places, long: places, proof: places, refusal_delay, failed_login_hold };
         let config = AppConfig { delete_hold_min: Duration::from_secs(3_600), turns, ..AppConfig::default() };
