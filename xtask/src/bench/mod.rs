@@ -120,6 +120,8 @@ enum Which {
 /// Tenants that the reads and writes go around.
 const TENANTS: u64 = 200;
 const CONNECTIONS: usize = 64;
+/// The profile that people are told to install.
+const MEASURED: &str = "dist";
 
 /// What all measurements share.
 struct Bench {
@@ -213,15 +215,11 @@ impl Bench {
     fn prepare(options: &Options) -> Outcome<Self> {
         let wants = |side: Which| options.side.is_none_or(|only| only == side);
         let target = shell::target_dir()?;
-        let release = target.join("release");
-        let mut build = shell::cargo();
-        build.args(["build", "--release", "--package=xtask"]);
+        shell::run(shell::cargo().args(["build", "--release", "--package=xtask"]))?;
         if wants(Which::Bailiwick) {
-            build.arg("--package=bailiwick-cli");
-        }
-        shell::run(&mut build)?;
-        if wants(Which::Bailiwick) {
-            Self::prepare_bare()?;
+            let mut build = shell::cargo();
+            build.args(["build", "--profile", MEASURED, "--package=bailiwick-cli", "--bin=bailiwick"]);
+            shell::run(build.arg("--example=ceiling"))?;
         }
         // Next to the build, not in /tmp: that may be memory, where an fsync costs nothing.
         let home = target.join("xtask").join(format!("bench-{}", std::process::id()));
@@ -229,8 +227,8 @@ impl Bench {
         let seconds = options.seconds.unwrap_or(if options.quick { 2 } else { 10 });
         Ok(Self {
             home,
-            generator: release.join("xtask"),
-            bailiwick: wants(Which::Bailiwick).then(|| release.join("bailiwick")),
+            generator: target.join("release/xtask"),
+            bailiwick: wants(Which::Bailiwick).then(|| target.join(MEASURED).join("bailiwick")),
             openbao: if wants(Which::Openbao) { Some(setup::setup()?.bao()?) } else { None },
             window: Duration::from_secs(seconds),
             runs: options.runs.unwrap_or(if options.quick { 2 } else { 5 }),
@@ -286,8 +284,8 @@ impl Bench {
             let plan = self.plan(side.as_ref(), units, CONNECTIONS)?;
             let name = format!("{} against itself, {}", side.name(), report::READS);
             report.control = Some(self.rounds(&name, &[plan.clone(), plan.clone()])?);
-            if self.bailiwick.is_some() {
-                self.bare(side.name(), &plan, report)?;
+            if let Some(server) = &self.bailiwick {
+                self.bare(server, side.name(), &plan, report)?;
             }
         }
         Ok(())
