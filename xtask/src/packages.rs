@@ -32,6 +32,14 @@ pub(crate) const VALGRIND: Package = Package {
     is_installed: || shell::succeeds(Command::new("valgrind").arg("--version")),
 };
 
+/// What counts fsyncs. No test needs it.
+#[cfg(target_os = "linux")]
+pub(crate) const STRACE: Package = Package {
+    name: "strace",
+    what: "strace, which counts fsyncs",
+    is_installed: || shell::succeeds(Command::new("strace").arg("--version")),
+};
+
 /// The database that the tests of many nodes run on.
 #[cfg(target_os = "linux")]
 pub(crate) const POSTGRES: Package = Package {

@@ -100,9 +100,13 @@ pub(crate) struct Dev {
 impl Dev {
     /// Starts it on what is in `home`, and waits until it answers.
     pub(crate) fn start(binary: &Path, home: &Path, address: SocketAddr) -> Outcome<Self> {
+        Self::start_by(Command::new(binary), home, address)
+    }
+
+    /// As [`Dev::start`], by a command that becomes the server once it has these arguments.
+    pub(crate) fn start_by(mut command: Command, home: &Path, address: SocketAddr) -> Outcome<Self> {
         fs::create_dir_all(home).context(home.display())?;
         let credentials_file = home.join("credentials.json");
-        let mut command = Command::new(binary);
         command.arg("dev").arg("--listen").arg(address.to_string()).arg("--data").arg(home.join("data"));
         command.arg("--credentials-file").arg(&credentials_file);
         let mut server = Server::start(&mut command, &home.join("server.log"))?;

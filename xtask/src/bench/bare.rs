@@ -1,5 +1,6 @@
 //! What the HTTP stack and the store alone can do: the ceiling that everything between them is measured by.
 
+use std::path::Path;
 use std::process::Command;
 
 use super::load::{Plan, Request};
@@ -8,18 +9,12 @@ use super::{Bench, CONNECTIONS, side};
 use crate::failure::Outcome;
 use crate::http::Client;
 use crate::server::{Server, free_address};
-use crate::shell;
 
 impl Bench {
-    /// Builds the bare server, beside the others and before anything runs.
-    pub(super) fn prepare_bare() -> Outcome {
-        shell::run(shell::cargo().args(["build", "--release", "--package=bailiwick-cli", "--example=ceiling"]))
-    }
-
     /// Audited reads of one side in alternation with a server that does nothing but append an entry of that size.
-    pub(super) fn bare(&self, side: &str, reads: &Plan, report: &mut Report) -> Outcome {
+    pub(super) fn bare(&self, server: &Path, side: &str, reads: &Plan, report: &mut Report) -> Outcome {
         let address = free_address()?;
-        let mut command = Command::new(self.generator.with_file_name("examples").join("ceiling"));
+        let mut command = Command::new(server.with_file_name("examples").join("ceiling"));
         command.arg(self.home().join("ceiling.db")).arg(address.port().to_string());
         let mut server = Server::start(&mut command, &self.home().join("ceiling.log"))?;
         server.wait_until(|| Client::connect(address).is_ok())?;

@@ -12,9 +12,11 @@ use std::process::Command;
 use bailiwick_pgkit::{Cluster, Database, Setting};
 use serde_json::{Value, json};
 
+use super::growth::Level;
 use super::load::{Request, Until};
-use super::report::{Level, Report};
-use super::side::{Bailiwick, OpenBao, Side, native_credential};
+use super::openbao::OpenBao;
+use super::report::Report;
+use super::side::{Bailiwick, Side, native_credential};
 use super::{Bench, CONNECTIONS, Options, Part, Sides, machine};
 use crate::failure::{Context, Failure, Outcome};
 use crate::http::Client;
@@ -26,7 +28,7 @@ const SETTINGS: [Setting; 3] =
     [Setting("shared_buffers", "512MB"), Setting("max_wal_size", "4GB"), Setting("max_connections", "200")];
 
 impl Bench {
-    pub(super) fn measure_fleet(&self, options: &Options) -> Outcome<String> {
+    pub(super) fn measure_fleet(&self, options: &Options) -> Outcome<Report> {
         let wants = |part: Part| options.only.is_empty() || options.only.contains(&part);
         let mut report = Report::new(self)?;
         let cluster = Cluster::start_with(&SETTINGS)?;
@@ -44,7 +46,7 @@ impl Bench {
             levels.sort_unstable();
             self.fleet_growth(&cluster, &levels, &mut report)?;
         }
-        Ok(report.markdown())
+        Ok(report)
     }
 
     /// Fresh servers on fresh databases: OpenBao, so many nodes each, and the embedded store.
@@ -62,7 +64,7 @@ impl Bench {
             let url = format!("{}?sslmode=disable", database.owner_url);
             let storage = json!({"postgresql": {"connection_url": url, "max_parallel": "128"}});
             let home = self.home.join(format!("{name}-openbao"));
-            sides.push(Box::new(OpenBao::launch_on(binary, home, ", PostgreSQL", storage)?));
+            sides.push(Box::new(OpenBao::launch_on(binary, home, None, ", PostgreSQL", storage)?));
         }
         if let Some(binary) = &self.bailiwick {
             for count in nodes {
@@ -72,7 +74,7 @@ impl Bench {
             }
             if beside {
                 let home = self.home.join(format!("{name}-embedded"));
-                sides.push(Box::new(Named("Bailiwick, embedded".to_owned(), Bailiwick::launch(binary, home)?)));
+                sides.push(Box::new(Named("Bailiwick, embedded".to_owned(), Bailiwick::launch(binary, home, None)?)));
             }
         }
         report.names = sides.iter().map(|side| side.name().to_owned()).collect();
@@ -104,7 +106,8 @@ impl Bench {
                 restarts.push(side.restart(&probe)?.as_secs_f64());
             }
             let idle = machine::settled_memory(side.pid()?)?;
-            let level = Level { side: side.name().to_owned(), tenants: *level, legs, grown: memory, idle, restarts };
+            let name = side.name().to_owned();
+            let level = Level { side: name, tenants: *level, legs, grown: memory, idle, restarts, ..Level::default() };
             println!("{}: {}", side.name(), level.line());
             println!("{}: at {grown} tenants {}", side.name(), sizes(cluster)?);
             report.levels.push(level);
@@ -152,6 +155,9 @@ impl Side for Named {
     }
     fn stop(&mut self) -> Outcome {
         self.1.stop()
+    }
+    fn kill(&mut self) {
+        self.1.kill();
     }
     fn start(&mut self) -> Outcome {
         self.1.start()
@@ -244,6 +250,10 @@ impl Side for Fleet {
 
     fn stop(&mut self) -> Outcome {
         self.nodes.drain(..).try_for_each(Server::stop)
+    }
+
+    fn kill(&mut self) {
+        self.nodes.clear();
     }
 
     fn start(&mut self) -> Outcome {

@@ -11,16 +11,25 @@
 //! # Deliberately absent
 //! Retries of runs that look bad, and outlier removal. Noise is reported next to the numbers, not removed from them.
 
+mod aims;
 mod bare;
+mod cost;
+mod disk;
 mod fleet;
+mod growth;
 pub(crate) mod load;
 mod machine;
 mod neighbour;
+mod numbers;
+mod openbao;
+mod pictures;
+mod plot;
 mod proc;
 mod report;
 mod search;
 mod side;
 mod stats;
+mod syncs;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -36,8 +45,9 @@ use crate::server::{Server, free_address};
 use crate::{packages, setup, shell};
 use bailiwick_load::Tenant;
 use load::{Plan, Request, Run, Until};
-use report::{Level, Report, Row};
-use side::{Bailiwick, OpenBao, Side};
+use openbao::OpenBao;
+use report::{Report, Row};
+use side::{Bailiwick, Side};
 
 /// Flags of `bench`.
 #[derive(clap::Args)]
@@ -87,8 +97,10 @@ enum Part {
     Ceiling,
     /// Tenants created per second
     Creation,
-    /// Memory and restart time as the number of tenants grows
+    /// Creation, memory, disk, restarts and first requests as the number of tenants grows
     Growth,
+    /// What an idle tenant, reads and writes cost: CPU, bytes, fsyncs
+    Cost,
     /// KV v2 reads in tenants with more and more policies
     Policies,
     /// How long a change of policies takes to prove
@@ -108,6 +120,8 @@ enum Which {
 /// Tenants that the reads and writes go around.
 const TENANTS: u64 = 200;
 const CONNECTIONS: usize = 64;
+/// The profile that people are told to install.
+const MEASURED: &str = "dist";
 
 /// What all measurements share.
 struct Bench {
@@ -117,6 +131,7 @@ struct Bench {
     openbao: Option<PathBuf>,
     window: Duration,
     runs: usize,
+    is_quick: bool,
 }
 
 type Sides = Vec<Box<dyn Side>>;
@@ -137,7 +152,11 @@ pub(crate) fn bench(options: &Options) -> Outcome {
         Engine::Embedded => bench.measure(options),
         Engine::Postgres => bench.measure_fleet(options),
     };
-    let text = measured.advice(format!("what the servers wrote is in {}", bench.home.display()))?;
+    let mut report = measured.advice(format!("what the servers wrote is in {}", bench.home.display()))?;
+    if let Some(file) = &options.out {
+        pictures::draw(&mut report, file)?;
+    }
+    let text = report.markdown();
     println!("\n{text}");
     if let Some(file) = &options.out {
         report::write(file, &text)?;
@@ -146,9 +165,10 @@ pub(crate) fn bench(options: &Options) -> Outcome {
 }
 
 impl Bench {
-    fn measure(&self, options: &Options) -> Outcome<String> {
+    fn measure(&self, options: &Options) -> Outcome<Report> {
         let wants = |part: Part| options.only.is_empty() || options.only.contains(&part);
         let mut report = Report::new(self)?;
+        report.is_aimed = true;
         if wants(Part::Kv) || wants(Part::Ceiling) {
             let sides = self.launch("kv", &mut report)?;
             if wants(Part::Kv) {
@@ -169,6 +189,9 @@ impl Bench {
             let mut sides = self.launch("growth", &mut report)?;
             self.growth(&mut sides, &levels, &mut report)?;
         }
+        if wants(Part::Cost) {
+            self.cost(&mut report)?;
+        }
         if wants(Part::Policies) && self.bailiwick.is_some() {
             self.policies(&mut report)?;
         }
@@ -186,21 +209,17 @@ impl Bench {
             measure.args(["run", "--quiet", "--release", "--package=bailiwick-prove", "--example=proved_change"]);
             report.proofs = Some(shell::capture(&mut measure)?);
         }
-        Ok(report.markdown())
+        Ok(report)
     }
 
     fn prepare(options: &Options) -> Outcome<Self> {
         let wants = |side: Which| options.side.is_none_or(|only| only == side);
         let target = shell::target_dir()?;
-        let release = target.join("release");
-        let mut build = shell::cargo();
-        build.args(["build", "--release", "--package=xtask"]);
+        shell::run(shell::cargo().args(["build", "--release", "--package=xtask"]))?;
         if wants(Which::Bailiwick) {
-            build.arg("--package=bailiwick-cli");
-        }
-        shell::run(&mut build)?;
-        if wants(Which::Bailiwick) {
-            Self::prepare_bare()?;
+            let mut build = shell::cargo();
+            build.args(["build", "--profile", MEASURED, "--package=bailiwick-cli", "--bin=bailiwick"]);
+            shell::run(build.arg("--example=ceiling"))?;
         }
         // Next to the build, not in /tmp: that may be memory, where an fsync costs nothing.
         let home = target.join("xtask").join(format!("bench-{}", std::process::id()));
@@ -208,24 +227,39 @@ impl Bench {
         let seconds = options.seconds.unwrap_or(if options.quick { 2 } else { 10 });
         Ok(Self {
             home,
-            generator: release.join("xtask"),
-            bailiwick: wants(Which::Bailiwick).then(|| release.join("bailiwick")),
+            generator: target.join("release/xtask"),
+            bailiwick: wants(Which::Bailiwick).then(|| target.join(MEASURED).join("bailiwick")),
             openbao: if wants(Which::Openbao) { Some(setup::setup()?.bao()?) } else { None },
             window: Duration::from_secs(seconds),
             runs: options.runs.unwrap_or(if options.quick { 2 } else { 5 }),
+            is_quick: options.quick,
         })
     }
 
     /// Fresh servers, OpenBao first.
     fn launch(&self, name: &str, report: &mut Report) -> Outcome<Sides> {
+        let sides = self.launch_with(name, |_| None)?;
+        report.names = sides.iter().map(|side| side.name().to_owned()).collect();
+        Ok(sides)
+    }
+
+    /// Fresh servers whose fsyncs are counted.
+    fn launch_traced(&self, name: &str) -> Outcome<Sides> {
+        self.launch_with(name, |home| Some(home.with_extension("fsyncs")))
+    }
+
+    fn launch_with(&self, name: &str, trace: fn(&Path) -> Option<PathBuf>) -> Outcome<Sides> {
         let mut sides: Sides = Vec::new();
         if let Some(binary) = &self.openbao {
-            sides.push(Box::new(OpenBao::launch(binary, self.home.join(format!("{name}-openbao")))?));
+            let home = self.home.join(format!("{name}-openbao"));
+            let trace = trace(&home);
+            sides.push(Box::new(OpenBao::launch(binary, home, trace)?));
         }
         if let Some(binary) = &self.bailiwick {
-            sides.push(Box::new(Bailiwick::launch(binary, self.home.join(format!("{name}-bailiwick")))?));
+            let home = self.home.join(format!("{name}-bailiwick"));
+            let trace = trace(&home);
+            sides.push(Box::new(Bailiwick::launch(binary, home, trace)?));
         }
-        report.names = sides.iter().map(|side| side.name().to_owned()).collect();
         Ok(sides)
     }
 
@@ -243,15 +277,15 @@ impl Bench {
             tenants.iter().map(of_side).collect::<Vec<_>>()
         };
         let reads = around(Tenant::read);
-        report.rows.push(self.alternate("KV v2 read", sides, &reads, CONNECTIONS)?);
-        report.rows.push(self.alternate("KV v2 write", sides, &around(Tenant::write), CONNECTIONS)?);
+        report.rows.push(self.alternate(report::READS, sides, &reads, CONNECTIONS)?);
+        report.rows.push(self.alternate(report::WRITES, sides, &around(Tenant::write), CONNECTIONS)?);
         // The last side is ours when we measure ourselves.
         if let (Some(side), Some(units)) = (sides.last(), reads.last()) {
             let plan = self.plan(side.as_ref(), units, CONNECTIONS)?;
-            let name = format!("{} against itself, KV v2 read", side.name());
+            let name = format!("{} against itself, {}", side.name(), report::READS);
             report.control = Some(self.rounds(&name, &[plan.clone(), plan.clone()])?);
-            if self.bailiwick.is_some() {
-                self.bare(side.name(), &plan, report)?;
+            if let Some(server) = &self.bailiwick {
+                self.bare(server, side.name(), &plan, report)?;
             }
         }
         Ok(())
@@ -290,43 +324,6 @@ impl Bench {
             report.rows.push(self.alternate(&name, sides, &units, connections)?);
         }
         Ok(())
-    }
-
-    fn growth(&self, sides: &mut Sides, levels: &[u64], report: &mut Report) -> Outcome {
-        let probes = sides.iter().map(|side| side.add_tenant("probe")).collect::<Outcome<Vec<Tenant>>>()?;
-        let mut grown = 0;
-        for level in levels {
-            // In four legs that alternate, for the same reason as everything else here.
-            let mut legs: Vec<Vec<Run>> = sides.iter().map(|_| Vec::new()).collect();
-            let per_leg = (level - grown).div_ceil(4);
-            while grown < *level {
-                let count = per_leg.min(level - grown);
-                for (side, legs) in sides.iter().zip(&mut legs) {
-                    let mut plan = self.plan(side.as_ref(), &[side.creation("grown")], CONNECTIONS)?;
-                    (plan.load.until, plan.load.first) = (Until::Count(count), grown);
-                    let run = self.load(&plan)?;
-                    println!("{}: {} tenants, {:.1}/s", side.name(), grown + count, run.rate);
-                    legs.push(run);
-                }
-                grown += count;
-            }
-            for ((side, probe), legs) in sides.iter_mut().zip(&probes).zip(legs) {
-                let level = self.level(side.as_mut(), probe, *level, legs)?;
-                println!("{}: {}", side.name(), level.line());
-                report.levels.push(level);
-            }
-        }
-        Ok(())
-    }
-
-    fn level(&self, side: &mut dyn Side, probe: &Tenant, tenants: u64, legs: Vec<Run>) -> Outcome<Level> {
-        let grown = machine::settled_memory(side.pid()?)?;
-        let mut restarts = Vec::new();
-        for _ in 0..self.runs.min(3) {
-            restarts.push(side.restart(probe)?.as_secs_f64());
-        }
-        let idle = machine::settled_memory(side.pid()?)?;
-        Ok(Level { side: side.name().to_owned(), tenants, legs, grown, idle, restarts })
     }
 
     /// One row: every side's units, in alternation.

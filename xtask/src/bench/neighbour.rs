@@ -15,7 +15,7 @@ use bailiwick_load::{
 };
 
 use super::load::{Plan, Request, Run, Until};
-use super::report::{percent, range, short, whole};
+use super::numbers::{percent, short, times, whole};
 use super::side::{self, Side};
 use super::stats::Spread;
 use super::{Bench, Sides, in_turn};
@@ -53,6 +53,7 @@ impl Cast {
             ("failed logins", vec![side::failed_login(&dead)]),
             ("huge lists", vec![side::list(&loud)]),
             ("policy changes", side.policy_change(&loud).into_iter().collect()),
+            ("proofs", side.proofs(&loud)),
         ];
         // What a flood is answered is looked at, but a refusal because of its size is what it asks for.
         let unit = |request: Request| vec![request.may_be(&FLOOD_REFUSALS)];
@@ -83,12 +84,16 @@ impl Bench {
                     else {
                         continue;
                     };
-                    let Some((_, units)) = cast.floods.get(kind) else { continue };
+                    // What a side cannot be asked is not measured there.
+                    let Some((_, units)) = cast.floods.get(kind).filter(|(_, units)| !units.is_empty()) else {
+                        continue;
+                    };
                     self.flood(side.as_ref(), &cast.quiet, units, neighbour)?;
                     println!("{}", neighbour.line());
                 }
             }
         }
+        measured.retain(|neighbour| !neighbour.loud.is_empty());
         Ok(measured)
     }
 
@@ -132,6 +137,27 @@ impl Bench {
 }
 
 impl Neighbour {
+    pub(crate) fn flood(&self) -> &'static str {
+        self.flood
+    }
+
+    pub(crate) fn side(&self) -> &str {
+        &self.side
+    }
+
+    pub(crate) fn p99_alone(&self) -> Spread {
+        Spread::of(self.alone.iter().map(|run| run.p99_ms))
+    }
+
+    pub(crate) fn p99_flooded(&self) -> Spread {
+        Spread::of(self.flooded.iter().map(|run| run.p99_ms))
+    }
+
+    /// A server that answers the neighbour nothing at all has no latency to compare.
+    pub(crate) fn ratio_if_answered(&self) -> Option<Spread> {
+        self.flooded.iter().all(|run| run.done > 0).then(|| self.ratio())
+    }
+
     fn ratio(&self) -> Spread {
         Spread::of(self.alone.iter().zip(&self.flooded).map(|(alone, flooded)| flooded.p99_ms / alone.p99_ms))
     }
@@ -161,7 +187,8 @@ pub(crate) fn table(text: &mut String, neighbours: &[Neighbour]) {
          the same while another tenant floods the server over {LOUD} connections that do not rest. The flood's sender runs at the \
          lowest priority, so that the neighbour does not wait for it. Ratio: the neighbour's p99 in the flood by its p99 alone, of \
          the runs of one round; median, and lowest–highest. A list is of {FOLDER} names; a change of policies is another one each \
-         time, and Bailiwick proves it if it has a solver.\n\n| flood | side | alone, p50 / p99 ms | flooded, p50 / p99 ms | p99 ratio | \
+         time, and Bailiwick proves it if it has a solver. Proofs are of the flooding tenant's ledger, and of changes of its policies that are \
+         not made; OpenBao has none.\n\n| flood | side | alone, p50 / p99 ms | flooded, p50 / p99 ms | p99 ratio | \
          the neighbour's errors | flood, answers/s | with 429 | of these without `Retry-After` |\n|{}\n",
         REST.as_millis(),
         "---|".repeat(9)
@@ -173,12 +200,7 @@ pub(crate) fn table(text: &mut String, neighbours: &[Neighbour]) {
         let refused = sum(&neighbour.loud, |run| run.refused);
         #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
         let share = refused as f64 / answers.max(1) as f64;
-        let ratio = neighbour.ratio();
-        // A server that answers the neighbour nothing at all has no latency to compare.
-        let ratio = match neighbour.flooded.iter().all(|run| run.done > 0) {
-            true => format!("**{}×** ({})", short(ratio.median), range(ratio, short)),
-            false => "**no answer** in some round".to_owned(),
-        };
+        let ratio = neighbour.ratio_if_answered().map_or("**no answer** in some round".to_owned(), times);
         let _ = writeln!(
             text,
             "| {} | {} | {} / {} | {} / {} | {ratio} | {} | {} | {} | {} |",

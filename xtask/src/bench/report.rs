@@ -4,93 +4,29 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
+use super::cost::{self, Costs};
+use super::growth::{self, Level};
 use super::load::Run;
-use super::machine;
 use super::neighbour::{self, Neighbour};
-use super::proc::Memory;
+use super::numbers::{percent, range, short, times, whole};
 use super::search::{self, Searched};
 use super::stats::Spread;
-use super::{Bench, TENANTS};
+use super::{Bench, TENANTS, aims, machine};
 use crate::failure::{Context, Outcome};
 
 const OPENING: &str = "<!-- results -->";
 const CLOSING: &str = "<!-- /results -->";
+
+/// Names of rows that more is made of than a line.
+pub(crate) const READS: &str = "KV v2 read";
+pub(crate) const WRITES: &str = "KV v2 write";
+pub(crate) const CREATED: &str = "tenants created, 64 at a time";
 
 /// One thing measured, with the runs of each side in the order of the rounds.
 pub(crate) struct Row {
     pub(crate) name: String,
     pub(crate) connections: usize,
     pub(crate) columns: Vec<Vec<Run>>,
-}
-
-/// One side with a number of tenants in it.
-pub(crate) struct Level {
-    pub(crate) side: String,
-    pub(crate) tenants: u64,
-    /// The runs that created them, since the level before.
-    pub(crate) legs: Vec<Run>,
-    /// Memory after these runs.
-    pub(crate) grown: Memory,
-    /// Memory after a restart, with nothing asked but one secret.
-    pub(crate) idle: Memory,
-    /// Seconds from process start to the first answer with content.
-    pub(crate) restarts: Vec<f64>,
-}
-
-impl Level {
-    /// For the terminal, while the benchmark goes on.
-    pub(crate) fn line(&self) -> String {
-        format!(
-            "at {} tenants {:.0} MiB, {:.0} MiB after a restart of {:.2} s",
-            self.tenants,
-            self.grown.resident_mib,
-            self.idle.resident_mib,
-            self.restart().median
-        )
-    }
-
-    fn table_line(&self) -> String {
-        let p50 = Spread::of(self.legs.iter().map(|run| run.p50_ms)).median;
-        let p99 = Spread::of(self.legs.iter().map(|run| run.p99_ms)).max;
-        let (rate, restart) = (self.rate(), self.restart());
-        let created = if self.legs.is_empty() {
-            "– | –".to_owned()
-        } else {
-            format!("**{}** ({}) | {} / {}", short(rate.median), range(rate, short), short(p50), short(p99))
-        };
-        format!(
-            "| {} | {} | {created} | {} | {} | **{}** ({}) |",
-            self.tenants,
-            self.side,
-            mib(self.grown),
-            mib(self.idle),
-            short(restart.median),
-            range(restart, short),
-        )
-    }
-
-    /// This side by the other, with as many tenants.
-    fn ratio_line(&self, other: &Self) -> String {
-        let created = match other.rate().median {
-            rate if rate > 0.0 => format!("**{}×**", short(self.rate().median / rate)),
-            _ => "–".to_owned(),
-        };
-        format!(
-            "| {} | *ratio* | {created} | | {}× | {}× | {}× |",
-            self.tenants,
-            short(self.grown.resident_mib / other.grown.resident_mib),
-            short(self.idle.resident_mib / other.idle.resident_mib),
-            short(self.restart().median / other.restart().median),
-        )
-    }
-
-    fn rate(&self) -> Spread {
-        Spread::of(self.legs.iter().map(|run| run.rate))
-    }
-
-    fn restart(&self) -> Spread {
-        Spread::of(self.restarts.iter().copied())
-    }
 }
 
 /// Everything measured.
@@ -113,9 +49,15 @@ pub(crate) struct Report {
     pub(crate) neighbours: Vec<Neighbour>,
     /// How long a large ledger is searched.
     pub(crate) searched: Option<Searched>,
+    /// What tenants and requests cost.
+    pub(crate) costs: Option<Costs>,
     /// What the measurement of proofs printed.
     pub(crate) proofs: Option<String>,
-    conditions: String,
+    /// What was aimed for, if it was with this kind of store.
+    pub(crate) is_aimed: bool,
+    /// Pictures of it all, where the report is written to a file: text for who does not see them, and the link.
+    pub(crate) pictures: Vec<(String, String)>,
+    pub(crate) conditions: String,
 }
 
 impl Report {
@@ -131,7 +73,12 @@ impl Report {
             bench.runs,
             bench.window.as_secs(),
         );
-        Ok(Self {
+        Ok(Self::empty(conditions))
+    }
+
+    /// Nothing, under these conditions.
+    pub(crate) fn empty(conditions: String) -> Self {
+        Self {
             names: Vec::new(),
             rows: Vec::new(),
             levels: Vec::new(),
@@ -142,20 +89,50 @@ impl Report {
             generator: None,
             neighbours: Vec::new(),
             searched: None,
+            costs: None,
             proofs: None,
+            is_aimed: false,
+            pictures: Vec::new(),
             conditions,
-        })
+        }
+    }
+
+    /// The parts that there is nothing of here, whatever the reason.
+    fn not_run(&self) -> Vec<&'static str> {
+        let has = |name: &str| self.rows.iter().any(|row| row.name == name);
+        let parts = [
+            ("kv", has(READS)),
+            ("ceiling", self.generator.is_some()),
+            ("creation", has(CREATED)),
+            ("growth", !self.levels.is_empty()),
+            ("cost", self.costs.is_some()),
+            ("policies", self.policies.is_some()),
+            ("proofs", self.proofs.is_some()),
+            ("neighbour", !self.neighbours.is_empty()),
+            ("search", self.searched.is_some()),
+        ];
+        parts.into_iter().filter(|(_, is_there)| !is_there).map(|(name, _)| name).collect()
     }
 
     /// The whole report.
     pub(crate) fn markdown(&self) -> String {
         let mut text = format!("{}\n", self.conditions);
+        let not_run = self.not_run();
+        if !not_run.is_empty() {
+            let _ = writeln!(text, "\nNot run in this call: {}.", not_run.join(", "));
+        }
+        if self.is_aimed {
+            aims::table(&mut text, self);
+        }
+        for (alt, link) in &self.pictures {
+            let _ = writeln!(text, "\n![{alt}]({link})");
+        }
         if !self.rows.is_empty() {
             self.throughput(&mut text);
             self.limits(&mut text);
         }
         if !self.levels.is_empty() {
-            self.growth(&mut text);
+            growth::tables(&mut text, &self.levels);
         }
         for row in &self.alone {
             let runs = row.columns.first().map(Vec::as_slice).unwrap_or_default();
@@ -173,6 +150,9 @@ impl Report {
         }
         if !self.neighbours.is_empty() {
             neighbour::table(&mut text, &self.neighbours);
+        }
+        if let Some(costs) = &self.costs {
+            cost::tables(&mut text, costs);
         }
         if let Some(searched) = &self.searched {
             search::table(&mut text, searched);
@@ -288,29 +268,11 @@ impl Report {
             );
         }
     }
-
-    fn growth(&self, text: &mut String) {
-        let _ = write!(
-            text,
-            "\n### As tenants grow\n\nA tenant is one that can store secrets (OpenBao: a namespace with a KV v2 mount). \
-             Created: rate since the line before, 64 at a time, lowest–highest of four legs. Memory: resident, and \
-             in brackets what the process has written itself. Restart: from process start to the first secret read with \
-             a tenant's credential, unsealing included. One more tenant than stated holds that secret.\n\n| tenants | side | created, 1/s | p50 / p99 ms | MiB after \
-             creating them | MiB after a restart | restart, s |\n|---|---|---|---|---|---|---|\n"
-        );
-        for (index, level) in self.levels.iter().enumerate() {
-            let _ = writeln!(text, "{}", level.table_line());
-            let before = index.checked_sub(1).and_then(|index| self.levels.get(index));
-            if let Some(before) = before.filter(|before| before.tenants == level.tenants) {
-                let _ = writeln!(text, "{}", level.ratio_line(before));
-            }
-        }
-    }
 }
 
 impl Row {
     /// Every other side by the first, round by round.
-    fn ratios(&self) -> Vec<Spread> {
+    pub(super) fn ratios(&self) -> Vec<Spread> {
         let Some((first, others)) = self.columns.split_first() else { return Vec::new() };
         let by_first =
             |other: &Vec<Run>| Spread::of(first.iter().zip(other).map(|(first, other)| other.rate / first.rate));
@@ -319,7 +281,7 @@ impl Row {
 }
 
 /// A share with its spread.
-fn shown_share(share: Spread) -> String {
+pub(super) fn shown_share(share: Spread) -> String {
     let shown = |part: f64| format!("{:.0}", part * 100.0);
     format!("**{} %** ({}–{})", shown(share.median), shown(share.min), shown(share.max))
 }
@@ -357,45 +319,6 @@ fn limited_by(generator_cores: f64, idle: f64, disk: f64) -> &'static str {
     }
 }
 
-pub(super) fn times(ratio: Spread) -> String {
-    format!("**{}×** ({})", short(ratio.median), range(ratio, short))
-}
-
-pub(super) fn percent(share: f64) -> String {
-    format!("{:.0} %", share * 100.0)
-}
-
-fn mib(memory: Memory) -> String {
-    format!("**{:.0}** ({:.0})", memory.resident_mib, memory.anonymous_mib)
-}
-
-pub(super) fn range(spread: Spread, show: fn(f64) -> String) -> String {
-    format!("{}–{}", show(spread.min), show(spread.max))
-}
-
-/// With thousands separated.
-pub(super) fn whole(value: f64) -> String {
-    let digits = format!("{value:.0}");
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// With as many places as matter.
-pub(super) fn short(value: f64) -> String {
-    match value {
-        value if value >= 1000.0 => whole(value),
-        value if value >= 100.0 => format!("{value:.0}"),
-        value if value >= 10.0 => format!("{value:.1}"),
-        value => format!("{value:.2}"),
-    }
-}
-
 /// Puts the report into a file: between the marks when it has them, else as all of it.
 pub(crate) fn write(file: &Path, text: &str) -> Outcome {
     let old = fs::read_to_string(file).unwrap_or_default();
@@ -426,26 +349,18 @@ mod tests {
     }
 
     #[test]
-    fn a_level_is_compared_with_the_other_side_at_as_many_tenants() {
-        let level = |rate: f64, mib: f64, restart: f64| {
-            let memory = Memory { resident_mib: mib, anonymous_mib: mib };
-            let (side, legs, restarts) = (String::new(), vec![run(rate)], vec![restart]);
-            Level { side, tenants: 9, legs, grown: memory, idle: memory, restarts }
-        };
-        let line = level(100.0, 5.0, 0.5).ratio_line(&level(10.0, 50.0, 5.0));
-        assert_eq!(line, "| 9 | *ratio* | **10.0×** | | 0.10× | 0.10× | 0.10× |");
-    }
-
-    #[test]
-    fn numbers_are_shown_with_the_places_that_matter() {
-        assert_eq!([1_234_567.0, 999.6, 0.0].map(whole), ["1,234,567", "1,000", "0"]);
-        assert_eq!([12345.6, 123.4, 12.34, 1.234].map(short), ["12,346", "123", "12.3", "1.23"]);
-    }
-
-    #[test]
     fn results_replace_what_stood_between_the_marks() {
         let old = "a\n<!-- results -->\nold\n<!-- /results -->\nb\n";
         assert_eq!(placed(old, "new\n"), "a\n<!-- results -->\nnew\n<!-- /results -->\nb\n");
         assert_eq!(placed("no marks", "new\n"), "new\n");
+    }
+
+    #[test]
+    fn a_partial_run_says_what_it_left_out() {
+        let mut report = Report::empty("here".to_owned());
+        report.rows.push(Row { name: READS.to_owned(), connections: 1, columns: Vec::new() });
+        report.proofs = Some(String::new());
+        let left_out = "\nNot run in this call: ceiling, creation, growth, cost, policies, neighbour, search.\n";
+        assert!(report.markdown().contains(left_out), "{}", report.markdown());
     }
 }

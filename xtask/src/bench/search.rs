@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use super::load::{Request, Until};
-use super::report::{range, short};
+use super::numbers::{range, short};
 use super::side::expect_success;
 use super::stats::Spread;
 use super::{Bench, CONNECTIONS};
@@ -31,6 +31,18 @@ pub(crate) struct Found {
 pub(crate) struct Searched {
     entries: u64,
     found: Vec<Found>,
+}
+
+impl Searched {
+    pub(crate) fn entries(&self) -> u64 {
+        self.entries
+    }
+
+    /// Milliseconds of the question that took longest.
+    pub(crate) fn slowest(&self) -> Option<Spread> {
+        let all = self.found.iter().map(|found| found.milliseconds);
+        all.max_by(|one, other| one.median.total_cmp(&other.median))
+    }
 }
 
 impl Bench {

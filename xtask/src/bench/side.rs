@@ -1,16 +1,16 @@
 //! The two servers behind one face, so that every measurement asks both for exactly the same thing.
 
-use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::disk::Keeps;
+use super::syncs;
 use crate::failure::{Context, Failure, Outcome};
 use crate::http::Client;
-use crate::server::{Dev, Server, free_address};
+use crate::server::{Dev, free_address};
 use bailiwick_load::{Request, Tenant};
 
 /// A folder that [`fill`] makes.
@@ -98,10 +98,24 @@ pub(crate) trait Side {
     fn policy_change(&self, _tenant: &Tenant) -> Option<Request> {
         None
     }
+    /// Asks for proofs about the tenant: of its ledger, and of a change of policies that is not made.
+    fn proofs(&self, _tenant: &Tenant) -> Vec<Request> {
+        Vec::new()
+    }
     /// Makes one tenant with a credential of its own.
     fn credential(&self, client: &mut Client, slug: &str) -> Outcome<String>;
     /// Ends the process in an orderly way.
     fn stop(&mut self) -> Outcome;
+    /// Ends the process as `kill -9` does.
+    fn kill(&mut self);
+    /// Where everything is that it keeps, if that is on this disk.
+    fn keeps(&self) -> Option<Keeps> {
+        None
+    }
+    /// Where its fsyncs are written down, if they are counted.
+    fn trace(&self) -> Option<&Path> {
+        None
+    }
     /// Starts the process on the data that is there, and makes it serve.
     fn start(&mut self) -> Outcome;
 
@@ -113,9 +127,8 @@ pub(crate) trait Side {
         Ok(tenant)
     }
 
-    /// Stops it, starts it, and says how long it took from start to the first answer with content.
-    fn restart(&mut self, probe: &Tenant) -> Outcome<Duration> {
-        self.stop()?;
+    /// Starts it, and says how long it took from start to the first answer with content.
+    fn awaken(&mut self, probe: &Tenant) -> Outcome<Duration> {
         let began = Instant::now();
         self.start()?;
         while !is_served(probe, self.address()) {
@@ -125,6 +138,12 @@ pub(crate) trait Side {
             std::thread::sleep(Duration::from_millis(2));
         }
         Ok(began.elapsed())
+    }
+
+    /// Stops it and awakens it.
+    fn restart(&mut self, probe: &Tenant) -> Outcome<Duration> {
+        self.stop()?;
+        self.awaken(probe)
     }
 }
 
@@ -137,7 +156,7 @@ pub(crate) fn expect_success(client: &mut Client, request: &Request) -> Outcome<
     Err(Failure::new(format!("{} {}: {status} {body}", request.method, request.path)))
 }
 
-fn text(value: &Value, pointer: &str) -> Outcome<String> {
+pub(super) fn text(value: &Value, pointer: &str) -> Outcome<String> {
     value.pointer(pointer).and_then(Value::as_str).map(str::to_owned).context(format!("no `{pointer}` in the answer"))
 }
 
@@ -155,13 +174,15 @@ pub(crate) struct Bailiwick {
     address: SocketAddr,
     dev: Option<Dev>,
     operator: String,
+    /// Where its fsyncs are written down, if they are counted.
+    trace: Option<PathBuf>,
 }
 
 impl Bailiwick {
     /// Starts one with nothing in it but the sample tenants.
-    pub(crate) fn launch(binary: &Path, home: PathBuf) -> Outcome<Self> {
+    pub(crate) fn launch(binary: &Path, home: PathBuf, trace: Option<PathBuf>) -> Outcome<Self> {
         let (binary, address) = (binary.to_path_buf(), free_address()?);
-        let mut side = Self { binary, home, address, dev: None, operator: String::new() };
+        let mut side = Self { binary, home, address, dev: None, operator: String::new(), trace };
         side.start()?;
         side.operator = side.dev.as_ref().context("not started")?.operator_credential()?;
         Ok(side)
@@ -194,6 +215,17 @@ impl Side for Bailiwick {
         Some(tenant.native("PUT", "/policies/flood").body(json!({"text": text}).to_string()))
     }
 
+    fn proofs(&self, tenant: &Tenant) -> Vec<Request> {
+        // Its ledger has more entries than that: one for each secret of the folder.
+        let inclusion = (0..40).map(|at| format!("/ledger/inclusion?index={}", at * 100));
+        let consistency = (1..10).map(|at| format!("/ledger/consistency?old={}", at * 400));
+        let of_ledger = inclusion.chain(consistency).map(|path| tenant.native("GET", &path).must_hold("\"proof\""));
+        let text = "permit (principal, action == Action::\"secret:reveal\", resource in Folder::\"secret/team-{n}\");";
+        let body = json!({"text": text, "dry_run": true}).to_string();
+        let of_change = tenant.native("PUT", "/policies/proposed").body(body);
+        of_ledger.chain([of_change]).collect()
+    }
+
     fn credential(&self, client: &mut Client, slug: &str) -> Outcome<String> {
         native_credential(client, slug, &self.operator)
     }
@@ -202,144 +234,21 @@ impl Side for Bailiwick {
         self.dev.take().map_or(Ok(()), Dev::stop)
     }
 
-    fn start(&mut self) -> Outcome {
-        self.dev = Some(Dev::start(&self.binary, &self.home, self.address)?);
-        Ok(())
-    }
-}
-
-/// `bao server`: one node, raft on the same disk, no TLS, one unseal key, file audit device.
-pub(crate) struct OpenBao {
-    name: String,
-    binary: PathBuf,
-    home: PathBuf,
-    address: SocketAddr,
-    server: Option<Server>,
-    root_token: String,
-    unseal_key: String,
-}
-
-impl OpenBao {
-    /// Starts one with nothing in it.
-    pub(crate) fn launch(binary: &Path, home: PathBuf) -> Outcome<Self> {
-        let data = home.join("raft");
-        fs::create_dir_all(&data).context(data.display())?;
-        Self::launch_on(binary, home, "", json!({"raft": {"path": data, "node_id": "bench"}}))
+    fn kill(&mut self) {
+        self.dev = None;
     }
 
-    /// As [`OpenBao::launch`], on this storage, which the name says.
-    pub(crate) fn launch_on(binary: &Path, home: PathBuf, on: &str, storage: Value) -> Outcome<Self> {
-        fs::create_dir_all(&home).context(home.display())?;
-        let address = free_address()?;
-        // Since 2.5 an audit device is declared here and nowhere else: the API refuses to make one.
-        let config = json!({
-            "storage": storage,
-            "listener": [{"tcp": {"address": address.to_string(), "tls_disable": true}}],
-            "api_addr": format!("http://{address}"),
-            "cluster_addr": format!("http://{}", free_address()?),
-            "log_level": "warn",
-            "audit": [{"type": "file", "path": "file", "options": {"file_path": home.join("audit.log")}}],
-        });
-        fs::write(home.join("config.json"), config.to_string()).context(home.display())?;
-        let version = crate::shell::capture(Command::new(binary).arg("version"))?;
-        let version = version.split_whitespace().nth(1).unwrap_or_default().trim_start_matches('v').to_owned();
-        let mut side = Self {
-            name: format!("OpenBao {version}{on}"),
-            binary: binary.to_path_buf(),
-            home,
-            address,
-            server: None,
-            root_token: String::new(),
-            unseal_key: String::new(),
-        };
-        side.start()?;
-        Ok(side)
+    fn keeps(&self) -> Option<Keeps> {
+        Some(Keeps { database: self.home.join("data"), audit: None })
     }
 
-    fn as_root(&self, method: &str, path: &str) -> Request {
-        Request::new(method, path).header("X-Vault-Token", &self.root_token)
-    }
-
-    fn unseal(&mut self) -> Outcome {
-        let mut client = Client::connect(self.address)?;
-        let mut put = |path: &str, body: Value| -> Outcome<Value> {
-            let (status, answer) = client.call("PUT", path, &[], &body.to_string())?;
-            if status == 200 { Ok(answer) } else { Err(Failure::new(format!("{path}: {status} {answer}"))) }
-        };
-        if self.unseal_key.is_empty() {
-            let made = put("/v1/sys/init", json!({"secret_shares": 1, "secret_threshold": 1}))?;
-            self.root_token = text(&made, "/root_token")?;
-            self.unseal_key = text(&made, "/keys_base64/0")?;
-        }
-        put("/v1/sys/unseal", json!({"key": self.unseal_key})).map(drop)
-    }
-}
-
-impl Side for OpenBao {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    fn pid(&self) -> Outcome<u32> {
-        self.server.as_ref().map(Server::pid).context("not started")
-    }
-
-    fn creation(&self, prefix: &str) -> Vec<Request> {
-        let slug = format!("{prefix}-{{n}}");
-        let namespace = self.as_root("POST", &format!("/v1/sys/namespaces/{slug}"));
-        let mount = self
-            .as_root("POST", "/v1/sys/mounts/secret")
-            .header("X-Vault-Namespace", slug)
-            .body(json!({"type": "kv", "options": {"version": "2"}}).to_string());
-        vec![namespace.must_hold("\"uuid\""), mount]
-    }
-
-    fn ceiling(&self) -> Request {
-        Request::new("GET", "/v1/sys/health")
-    }
-
-    fn policy_change(&self, tenant: &Tenant) -> Option<Request> {
-        let policy = r#"path "secret/{n}/*" { capabilities = ["read"] }"#;
-        Some(tenant.asks("PUT", "/v1/sys/policies/acl/flood").body(json!({"policy": policy}).to_string()))
-    }
-
-    fn credential(&self, client: &mut Client, slug: &str) -> Outcome<String> {
-        let policy = json!({
-            "policy": "path \"secret/*\" { capabilities = [\"create\", \"read\", \"update\", \"delete\", \"list\"] } \
-                       path \"sys/policies/acl/flood\" { capabilities = [\"create\", \"update\"] }",
-        });
-        let inside = |method: &str, path: &str, body: Value| {
-            self.as_root(method, path).header("X-Vault-Namespace", slug).body(body.to_string())
-        };
-        expect_success(client, &self.as_root("POST", &format!("/v1/sys/namespaces/{slug}")))?;
-        let mount = inside("POST", "/v1/sys/mounts/secret", json!({"type": "kv", "options": {"version": "2"}}));
-        expect_success(client, &mount)?;
-        expect_success(client, &inside("PUT", "/v1/sys/policies/acl/app", policy))?;
-        let token = inside("POST", "/v1/auth/token/create", json!({"policies": ["app"], "ttl": "24h"}));
-        text(&expect_success(client, &token)?, "/auth/client_token")
-    }
-
-    fn stop(&mut self) -> Outcome {
-        self.server.take().map_or(Ok(()), Server::stop)
+    fn trace(&self) -> Option<&Path> {
+        self.trace.as_deref()
     }
 
     fn start(&mut self) -> Outcome {
-        let mut command = Command::new(&self.binary);
-        command.arg("server").arg("-config").arg(self.home.join("config.json"));
-        let mut server = Server::start(&mut command, &self.home.join("server.log"))?;
-        let address = self.address;
-        let status_of = |path: &str, headers: &[(String, String)]| {
-            Client::connect(address).and_then(|mut client| client.call("GET", path, headers, "")).map(|answer| answer.0)
-        };
-        server.wait_until(|| status_of("/v1/sys/seal-status", &[]).is_ok_and(|status| status == 200))?;
-        self.unseal()?;
-        // Unsealed is not yet active: only the active node answers this with 200.
-        server.wait_until(|| status_of("/v1/sys/health", &[]).is_ok_and(|status| status == 200))?;
-        self.server = Some(server);
+        let command = syncs::command(&self.binary, self.trace.as_deref());
+        self.dev = Some(Dev::start_by(command, &self.home, self.address)?);
         Ok(())
     }
 }
