@@ -57,8 +57,12 @@ const RUNS_MAX: usize = 32;
 /// How much a slice moves at least, in entries, records and what these were, if there is as much. It takes about a millisecond.
 const SLICE_MIN: usize = 256;
 
-/// The most rows that go with one that comes.
+/// The most rows that go with one that comes,
 const GOING_MAX: usize = 64;
+/// and how many more bytes than twice its own these may have: whoever brings little must not need room for much.
+const GOING_BYTES: usize = 16 << 10;
+/// About as many bytes of rows go with a slice, if too much is done and has not gone.
+const SHED_BYTES: usize = 1 << 20;
 
 /// How long it is before what could not be moved is tried again.
 const REST: Duration = Duration::from_secs(10);
@@ -72,8 +76,10 @@ pub(crate) struct Settling {
     place: i64,
     /// The rows of the log, with their bytes.
     rows: VecDeque<(i64, usize)>,
-    /// The rows up to this place are done.
+    /// The rows up to this place are done,
     done: i64,
+    /// which are so many bytes.
+    done_bytes: usize,
     /// What is being moved, if anything is.
     round: Option<Round>,
     /// When to try again, if something could not be moved.
@@ -104,6 +110,8 @@ pub(crate) struct Appended {
 /// What a slice has moved.
 #[derive(Debug)]
 pub(crate) struct Slice {
+    /// So many rows of the log have gone.
+    gone: usize,
     moved: Vec<Moved>,
     is_last: bool,
 }
@@ -143,27 +151,43 @@ impl Settling {
 
     /// Adds a row to the log. The caller commits, and says so.
     pub(crate) fn append(&self, conn: &Connection, body: &[u8]) -> rusqlite::Result<Appended> {
-        let done = self.rows.iter().take(GOING_MAX).take_while(|(place, _)| *place <= self.done);
-        let (mut left, mut gone, mut last) = (body.len(), 0, None);
-        for (place, bytes) in done {
-            if left == 0 {
-                break;
-            }
-            (left, gone, last) = (left.saturating_sub(*bytes), gone + 1, Some(*place));
-        }
-        if let Some(last) = last {
-            conn.prepare_cached(CUT)?.execute([last])?;
-        }
+        let (mut left, mut room) = (body.len(), body.len().saturating_mul(2).saturating_add(GOING_BYTES));
+        let fits = self.done_rows().take(GOING_MAX).take_while(|bytes| {
+            let (is_wanted, rest) = (left > 0, room.checked_sub(*bytes));
+            (left, room) = (left.saturating_sub(*bytes), rest.unwrap_or_default());
+            is_wanted && rest.is_some()
+        });
+        let gone = fits.count();
+        self.take(conn, gone)?;
         conn.prepare_cached(APPEND)?.execute(params![self.next(), body])?;
         Ok(Appended { bytes: body.len(), gone })
     }
 
     /// The row is committed.
     pub(crate) fn grown(&mut self, Appended { bytes, gone }: &Appended) {
+        self.gone(*gone);
         self.place = self.next();
         self.bytes = self.bytes.saturating_add(*bytes);
-        self.rows.drain(..gone.min(&self.rows.len()));
         self.rows.push_back((self.place, *bytes));
+    }
+
+    /// The bytes of the rows that are done, from the first on.
+    fn done_rows(&self) -> impl Iterator<Item = usize> {
+        self.rows.iter().take_while(|(place, _)| *place <= self.done).map(|(_, bytes)| *bytes)
+    }
+
+    /// Takes the first rows out of the log.
+    fn take(&self, conn: &Connection, count: usize) -> rusqlite::Result<()> {
+        match count.checked_sub(1).and_then(|last| self.rows.get(last)) {
+            Some((last, _)) => conn.prepare_cached(CUT)?.execute([last]).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// They have gone.
+    fn gone(&mut self, count: usize) {
+        let bytes: usize = self.rows.drain(..count.min(self.rows.len())).map(|(_, bytes)| bytes).sum();
+        self.done_bytes = self.done_bytes.saturating_sub(bytes);
     }
 
     /// The place of the next row of the log.
@@ -171,10 +195,11 @@ impl Settling {
         self.place.saturating_add(1)
     }
 
-    /// Takes away the rows that are done.
+    /// Takes away all rows that are done.
     pub(crate) fn cut(&mut self, conn: &Connection) -> rusqlite::Result<()> {
-        conn.prepare_cached(CUT)?.execute([self.done])?;
-        self.rows.retain(|(place, _)| *place > self.done);
+        let count = self.done_rows().count();
+        self.take(conn, count)?;
+        self.gone(count);
         Ok(())
     }
 
@@ -188,8 +213,23 @@ impl Settling {
         self.round.is_some()
     }
 
-    /// Moves a slice of about `weight`. The caller commits, and says so.
-    pub(crate) fn slice(&mut self, conn: &Connection, tail: &Tail, weight: usize) -> rusqlite::Result<Slice> {
+    /// Moves a slice of about `weight`. Of the rows that are done some go too, if they are more than `keep` bytes: those that
+    /// are too large to go with the groups that come. The caller commits, and says so.
+    pub(crate) fn slice(
+        &mut self,
+        conn: &Connection,
+        tail: &Tail,
+        weight: usize,
+        keep: usize,
+    ) -> rusqlite::Result<Slice> {
+        let mut too_much = self.done_bytes.saturating_sub(keep).min(SHED_BYTES);
+        let sheds = |bytes: &usize| {
+            let before = too_much;
+            too_much = too_much.saturating_sub(*bytes);
+            before > 0
+        };
+        let gone = self.done_rows().take_while(sheds).count();
+        self.take(conn, gone)?;
         let pending = tail.pending();
         let (place, bytes) = (self.place, self.bytes);
         let round = self.round.get_or_insert_with(|| {
@@ -217,12 +257,13 @@ impl Settling {
         if is_last && !round.is_partial {
             conn.prepare_cached(USED)?.execute([place])?;
         }
-        Ok(Slice { moved, is_last })
+        Ok(Slice { gone, moved, is_last })
     }
 
     /// A slice was committed.
     pub(crate) fn done(&mut self, tail: &Tail, slice: &Slice) {
         tail.settled(&slice.moved);
+        self.gone(slice.gone);
         if let Some(round) = &mut self.round {
             let whole = slice.moved.iter().filter(|moved| matches!(moved.what, Portion::Everything)).count();
             round.tenants.truncate(round.tenants.len().saturating_sub(whole));
@@ -230,6 +271,7 @@ impl Settling {
                 if !round.is_partial {
                     self.bytes = self.bytes.saturating_sub(round.bytes);
                     self.done = round.place;
+                    self.done_bytes = self.done_rows().sum();
                 }
                 self.round = None;
             }

@@ -54,7 +54,7 @@ const LOG_OVERDUE: usize = 4;
 const BEAT: &str = "UPDATE pulse SET beat = beat + 1 WHERE one = 1 RETURNING beat";
 /// A beat that only changed a number would find room on a disk that has none for any request. This takes more pages than
 /// the entry of a read does, and gives them back: to those who come next, as the file does not shrink.
-const ROOM: [&str; 2] = ["INSERT INTO room (bytes) VALUES (zeroblob(32768))", "DELETE FROM room"];
+const ROOM: [&str; 2] = ["INSERT INTO room (bytes) VALUES (zeroblob(65536))", "DELETE FROM room"];
 
 /// Something to be done in the writer's transaction.
 #[derive(Debug)]
@@ -300,12 +300,12 @@ impl Writer {
     /// Moves a slice out of the log. Returns whether that went well.
     fn settle(&mut self, weight: usize, patience: Duration) -> bool {
         let Some(conn) = &self.conn else { return false };
-        let (settling, tail) = (&mut self.settling, &self.pool.memory.tail);
+        let (settling, tail, keep) = (&mut self.settling, &self.pool.memory.tail, self.options.log_bytes);
         // A panic in here is our bug. It must not take all tenants' writer away.
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             // Without an fsync: what is lost is in the log.
             conn.execute_batch("PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE").map_err(Fault::of_statement)?;
-            let slice = settling.slice(conn, tail, weight).map_err(Fault::of_statement)?;
+            let slice = settling.slice(conn, tail, weight, keep).map_err(Fault::of_statement)?;
             #[cfg(test)]
             self.sabotage.before_settling()?;
             let Some(_alone) = tail.exclude(patience) else {
