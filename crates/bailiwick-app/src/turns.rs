@@ -61,10 +61,12 @@ impl Work {
             | Action::PlatformInvariantDelete
             | Action::PlatformInvariantCheck => Self::Proof,
             Action::LedgerRead
+            | Action::LedgerProve
             | Action::LedgerExport
             | Action::AttestationIssue
             | Action::BundleExport
             | Action::PlatformLedgerRead
+            | Action::PlatformLedgerProve
             | Action::PlatformLedgerExport => Self::Long,
             list if list.as_str().ends_with(":list") => Self::Long,
             _ => Self::Short,
