@@ -94,7 +94,7 @@ fn growth(names: &[String], levels: &[Level]) -> Vec<Panel> {
         panel("restart", "seconds to the first secret", |level| Some(level.restart())),
         panel("restart after kill -9", "seconds to the first secret", Level::crash),
         panel("disk, each tenant", "KiB", |level| level.kib_each().map(|kib| Spread::of([kib]))),
-        panel("first request to a cold tenant", "milliseconds", |level| {
+        panel("first request to a cold tenant", "ms, median and up to p99", |level| {
             level.cold().map(|(median, p99)| Spread { median, min: median, max: p99 })
         }),
     ];
