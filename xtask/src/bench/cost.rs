@@ -246,8 +246,11 @@ impl Account {
 
 impl Price {
     fn cells(&self) -> String {
-        let syncs =
-            self.syncs.map_or("not counted".to_owned(), |syncs| if syncs < 10.0 { short(syncs) } else { whole(syncs) });
+        let syncs = self.syncs.map_or("not counted".to_owned(), |syncs| match syncs {
+            0.0 => "0".to_owned(),
+            few if few < 10.0 => short(few),
+            many => whole(many),
+        });
         let left = self.left_bytes.map_or("–".to_owned(), bytes);
         let (written, cpu) = (self.written_bytes, rated(self.cpu_seconds, short));
         format!("{cpu} | **{}** ({}) | {syncs} | {left}", bytes(written.median), range(written, bytes))
@@ -298,7 +301,7 @@ pub(crate) fn tables(text: &mut String, costs: &Costs) {
         text,
         "\n### What it costs\n\n**Scaled**, not run: a month of 30 days from {seconds} s, a million from {} reads and {} writes. \
          An idle tenant is one of {} without a request, so it bears its share of what the server does anyway; what it takes on \
-         the disk is what {} took when they were made. Requests are audited KV v2 reads and writes around {active_tenants} \
+         the disk is what {} took when they were made. What fits into room that the database's file has already takes nothing more. Requests are audited KV v2 reads and writes around {active_tenants} \
          tenants over {CONNECTIONS} connections; their price has in it what the server writes until it is at rest again. Median \
          and lowest–highest of {rounds} rounds; fsyncs are of one round more, under `strace`. A clock tick of 10 ms is {} CPU \
          seconds of an idle tenant's month.\n\n| what | side | CPU seconds | written | fsyncs | on disk |\n|{}\n",

@@ -11,7 +11,7 @@ use super::stats::Spread;
 use crate::failure::{Context, Outcome};
 use crate::shell;
 
-/// One line about processor, memory, kernel and versions.
+/// One line about the day, processor, memory, kernel and versions.
 pub(crate) fn describe() -> String {
     let cpu = first_value("/proc/cpuinfo", "model name");
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
@@ -21,8 +21,10 @@ pub(crate) fn describe() -> String {
     let rustc = shell::capture(Command::new("rustc").arg("--version")).unwrap_or_default();
     let commit =
         shell::capture(Command::new("git").current_dir(shell::root()).args(["describe", "--always", "--dirty"]));
+    let today = shell::capture(Command::new("date").args(["--utc", "+%Y-%m-%d"])).unwrap_or_default();
     format!(
-        "{cpu}, {cores} cores, {gib:.0} GiB, Linux {}, {}, commit {}",
+        "{}: {cpu}, {cores} cores, {gib:.0} GiB, Linux {}, {}, commit {}",
+        today.trim_end(),
         kernel.trim_end(),
         rustc.trim_end(),
         commit.unwrap_or_default().trim_end()

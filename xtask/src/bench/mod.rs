@@ -29,6 +29,7 @@ mod report;
 mod search;
 mod side;
 mod stats;
+mod svg;
 mod syncs;
 
 use std::fs;

@@ -53,6 +53,7 @@ impl Cast {
             ("failed logins", vec![side::failed_login(&dead)]),
             ("huge lists", vec![side::list(&loud)]),
             ("policy changes", side.policy_change(&loud).into_iter().collect()),
+            ("policy dry runs", side.dry_run(&loud).into_iter().collect()),
             ("proofs", side.proofs(&loud)),
         ];
         // What a flood is answered is looked at, but a refusal because of its size is what it asks for.
@@ -149,13 +150,17 @@ impl Neighbour {
         Spread::of(self.alone.iter().map(|run| run.p99_ms))
     }
 
-    pub(crate) fn p99_flooded(&self) -> Spread {
-        Spread::of(self.flooded.iter().map(|run| run.p99_ms))
+    pub(crate) fn p99_flooded(&self) -> Option<Spread> {
+        self.is_answered().then(|| Spread::of(self.flooded.iter().map(|run| run.p99_ms)))
     }
 
-    /// A server that answers the neighbour nothing at all has no latency to compare.
+    /// A server that answers the neighbour nothing at all has no latency.
+    fn is_answered(&self) -> bool {
+        self.flooded.iter().all(|run| run.done > 0)
+    }
+
     pub(crate) fn ratio_if_answered(&self) -> Option<Spread> {
-        self.flooded.iter().all(|run| run.done > 0).then(|| self.ratio())
+        self.is_answered().then(|| self.ratio())
     }
 
     fn ratio(&self) -> Spread {
@@ -187,8 +192,8 @@ pub(crate) fn table(text: &mut String, neighbours: &[Neighbour]) {
          the same while another tenant floods the server over {LOUD} connections that do not rest. The flood's sender runs at the \
          lowest priority, so that the neighbour does not wait for it. Ratio: the neighbour's p99 in the flood by its p99 alone, of \
          the runs of one round; median, and lowest–highest. A list is of {FOLDER} names; a change of policies is another one each \
-         time, and Bailiwick proves it if it has a solver. Proofs are of the flooding tenant's ledger, and of changes of its policies that are \
-         not made; OpenBao has none.\n\n| flood | side | alone, p50 / p99 ms | flooded, p50 / p99 ms | p99 ratio | \
+         time, and Bailiwick proves it if it has a solver. A dry run is \
+         of another permit each time. Proofs are of the flooding tenant's ledger. OpenBao has neither.\n\n| flood | side | alone, p50 / p99 ms | flooded, p50 / p99 ms | p99 ratio | \
          the neighbour's errors | flood, answers/s | with 429 | of these without `Retry-After` |\n|{}\n",
         REST.as_millis(),
         "---|".repeat(9)

@@ -42,7 +42,9 @@ fn plot(report: &Report, name: &str) -> Option<Plot> {
     if panels.is_empty() {
         return None;
     }
-    let series = if name == "policies" { vec!["Bailiwick".to_owned()] } else { report.names.clone() };
+    // Nobody else is asked about policies.
+    let is_in = |side: &str| name != "policies" || side == "Bailiwick";
+    let series = report.names.iter().cloned().enumerate().filter(|(_, side)| is_in(side)).collect();
     Some(Plot { title: title.to_owned(), caption: report.conditions.clone(), series, panels })
 }
 
@@ -57,7 +59,7 @@ fn heading(row: &Row) -> String {
 
 fn throughput(row: &Row) -> Panel {
     let bar = |(side, runs): (usize, &Vec<super::load::Run>)| {
-        (String::new(), side, Spread::of(runs.iter().map(|run| run.rate)))
+        (String::new(), side, Some(Spread::of(runs.iter().map(|run| run.rate))))
     };
     let marks = Marks::Bars(row.columns.iter().enumerate().map(bar).collect());
     let x = format!("{} connections", row.connections);
@@ -66,8 +68,9 @@ fn throughput(row: &Row) -> Panel {
 
 fn latency(row: &Row) -> Panel {
     let bars = |name: &str, value: fn(&super::load::Run) -> f64| {
-        let bar =
-            |(side, runs): (usize, &Vec<super::load::Run>)| (name.to_owned(), side, Spread::of(runs.iter().map(value)));
+        let bar = |(side, runs): (usize, &Vec<super::load::Run>)| {
+            (name.to_owned(), side, Some(Spread::of(runs.iter().map(value))))
+        };
         row.columns.iter().enumerate().map(bar).collect::<Vec<_>>()
     };
     let marks = Marks::Bars([bars("p50", |run| run.p50_ms), bars("p99", |run| run.p99_ms)].concat());
@@ -94,7 +97,7 @@ fn growth(names: &[String], levels: &[Level]) -> Vec<Panel> {
         panel("restart", "seconds to the first secret", |level| Some(level.restart())),
         panel("restart after kill -9", "seconds to the first secret", Level::crash),
         panel("disk, each tenant", "KiB", |level| level.kib_each().map(|kib| Spread::of([kib]))),
-        panel("first request to a cold tenant", "milliseconds", |level| {
+        panel("first request to a cold tenant", "ms, median and up to p99", |level| {
             level.cold().map(|(median, p99)| Spread { median, min: median, max: p99 })
         }),
     ];
@@ -106,25 +109,32 @@ fn neighbours(report: &Report) -> Vec<Panel> {
     floods.dedup();
     let panel = |flood: &&str| {
         let here = || report.neighbours.iter().filter(|neighbour| neighbour.flood() == *flood);
-        let bars = |name: &str, of: fn(&Neighbour) -> Spread| {
+        let bars = |name: &str, of: fn(&Neighbour) -> Option<Spread>| {
             let series = |neighbour: &Neighbour| report.names.iter().position(|side| side == neighbour.side());
             here()
                 .filter_map(|neighbour| Some((name.to_owned(), series(neighbour)?, of(neighbour))))
                 .collect::<Vec<_>>()
         };
-        let marks =
-            Marks::Bars([bars("alone", Neighbour::p99_alone), bars("flooded", Neighbour::p99_flooded)].concat());
-        Panel { title: format!("flood: {flood}"), x: String::new(), y: "p99, milliseconds".to_owned(), marks }
+        let marks = Marks::Bars(
+            [bars("alone", |neighbour| Some(neighbour.p99_alone())), bars("flooded", Neighbour::p99_flooded)].concat(),
+        );
+        Panel {
+            title: format!("flood: {flood}"),
+            x: "the neighbour".to_owned(),
+            y: "p99, milliseconds".to_owned(),
+            marks,
+        }
     };
     floods.iter().map(panel).collect()
 }
 
 fn policies(report: &Report) -> Vec<Panel> {
     let Some((counts, row)) = &report.policies else { return Vec::new() };
+    let ours = report.names.iter().position(|side| side == "Bailiwick").unwrap_or_default();
     let bars = counts
         .iter()
         .zip(&row.columns)
-        .map(|(count, runs)| (count.to_string(), 0, Spread::of(runs.iter().map(|run| run.rate))));
+        .map(|(count, runs)| (count.to_string(), ours, Some(Spread::of(runs.iter().map(|run| run.rate)))));
     let marks = Marks::Bars(bars.collect());
     vec![Panel { title: "KV v2 read".to_owned(), x: "policies".to_owned(), y: "reads a second".to_owned(), marks }]
 }

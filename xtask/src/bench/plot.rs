@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 
 use super::numbers::{short, whole};
 use super::stats::Spread;
+use super::svg::{escaped, line, text, wrapped};
 
 const COLOURS: [&str; 4] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"];
 /// Pixels, as all lengths here: a panel, and its part that the marks are in.
@@ -28,8 +29,8 @@ pub(crate) struct Plot {
     pub(crate) title: String,
     /// When, where and from what.
     pub(crate) caption: String,
-    /// What the colours mean.
-    pub(crate) series: Vec<String>,
+    /// What the colours mean: the number of a series, and its name.
+    pub(crate) series: Vec<(usize, String)>,
     pub(crate) panels: Vec<Panel>,
 }
 
@@ -43,20 +44,23 @@ pub(crate) struct Panel {
 
 /// What is drawn: the median, and a whisker from the lowest to the highest.
 pub(crate) enum Marks {
-    /// From zero, those of one group side by side: its name, the number of the series, the value.
-    Bars(Vec<(String, usize, Spread)>),
+    /// From zero, those of one group side by side.
+    Bars(Vec<Bar>),
     /// At these places, those of one series joined: both axes logarithmic, the lower one of `1 + x` so that it has a zero.
     Points(Vec<(f64, usize, Spread)>),
 }
+
+/// The name of its group, the number of the series, and the value; none is said to be none, for it would look like the best.
+pub(crate) type Bar = (String, usize, Option<Spread>);
 
 impl Plot {
     /// The picture as text.
     pub(crate) fn svg(&self) -> String {
         let columns = self.panels.len().clamp(1, 3);
         let rows = self.panels.len().div_ceil(columns);
-        let (width, head) = (real(columns) * PANEL_WIDTH, HEAD);
-        let caption = wrapped(&self.caption, if columns == 1 { 50 } else { 50 * columns + 8 });
-        let below = head + real(rows) * PANEL_HEIGHT;
+        let width = (real(columns) * PANEL_WIDTH).max(2.0 * PANEL_WIDTH);
+        let caption = wrapped(&self.caption, if columns == 3 { 155 } else { 100 });
+        let below = HEAD + real(rows) * PANEL_HEIGHT;
         let height = below + real(caption.len() + 1) * CAPTION_LINE;
         let mut svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" role=\"img\" viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" \
@@ -66,13 +70,14 @@ impl Plot {
         );
         text(&mut svg, (12.0, 22.0), "font-size=\"15\" font-weight=\"bold\"", &self.title);
         let mut at = 12.0;
-        for (name, colour) in self.series.iter().zip(COLOURS) {
-            let _ = writeln!(svg, "<rect x=\"{at:.1}\" y=\"34\" width=\"11\" height=\"11\" fill=\"{colour}\"/>");
+        for (series, name) in &self.series {
+            let fill = colour(*series);
+            let _ = writeln!(svg, "<rect x=\"{at:.1}\" y=\"34\" width=\"11\" height=\"11\" fill=\"{fill}\"/>");
             text(&mut svg, (at + 16.0, 44.0), "", name);
             at += 40.0 + 6.5 * real(name.chars().count());
         }
         for (index, panel) in self.panels.iter().enumerate() {
-            let (x, y) = (real(index % columns) * PANEL_WIDTH, head + real(index / columns) * PANEL_HEIGHT);
+            let (x, y) = (real(index % columns) * PANEL_WIDTH, HEAD + real(index / columns) * PANEL_HEIGHT);
             let _ = writeln!(svg, "<g transform=\"translate({x:.0} {y:.0})\">");
             panel.draw(&mut svg);
             svg.push_str("</g>\n");
@@ -100,8 +105,8 @@ impl Panel {
     }
 }
 
-fn draw_bars(svg: &mut String, bars: &[(String, usize, Spread)]) {
-    let top = bars.iter().map(|(.., value)| value.max).fold(0.0, f64::max) * 1.12;
+fn draw_bars(svg: &mut String, bars: &[Bar]) {
+    let top = bars.iter().filter_map(|(.., value)| Some((*value)?.max)).fold(0.0, f64::max) * 1.12;
     let step = step(top);
     // From zero, so that the heights are as the values.
     let height = |value: f64| HIGH * value / top.max(f64::MIN_POSITIVE);
@@ -118,7 +123,14 @@ fn draw_bars(svg: &mut String, bars: &[(String, usize, Spread)]) {
         let wide = (room * 0.84 / real(here.len())).min(48.0);
         let first = left + (room - wide * real(here.len())) / 2.0;
         for (place, (_, series, value)) in here.into_iter().enumerate() {
-            let (x, tall) = (first + real(place) * wide, height(value.median));
+            let x = first + real(place) * wide;
+            let Some(value) = value else {
+                let at = (x + wide / 2.0, TOP + HIGH - 4.0);
+                let turned = format!("font-size=\"10\" transform=\"rotate(-90 {:.1} {:.1})\"", at.0 + 3.0, at.1);
+                text(svg, (at.0 + 3.0, at.1), &turned, "no answer");
+                continue;
+            };
+            let tall = height(value.median);
             let _ = writeln!(
                 svg,
                 "<rect class=\"bar\" x=\"{:.2}\" y=\"{:.2}\" width=\"{:.2}\" height=\"{tall:.2}\" fill=\"{}\"/>",
@@ -128,7 +140,7 @@ fn draw_bars(svg: &mut String, bars: &[(String, usize, Spread)]) {
                 colour(*series)
             );
             let y = |value: f64| TOP + HIGH - height(value);
-            whisker(svg, x + wide / 2.0, (y(value.min), y(value.max)));
+            whisker(svg, x + wide / 2.0, (y(value.min), y(value.max)), "#222");
             text(
                 svg,
                 (x + wide / 2.0, y(value.max) - 4.0),
@@ -144,7 +156,7 @@ fn draw_points(svg: &mut String, points: &[(f64, usize, Spread)]) {
     let lowest = positive().map(|(.., value)| value.min).fold(f64::INFINITY, f64::min).log10().floor();
     let highest = positive().map(|(.., value)| value.max).fold(0.0, f64::max).log10().ceil().max(lowest + 1.0);
     let farthest = points.iter().map(|(x, ..)| *x).fold(9.0, f64::max).ln_1p();
-    let x = |value: f64| LEFT + 12.0 + (WIDE - 24.0) * value.ln_1p() / farthest;
+    let x = |value: f64| LEFT + 12.0 + (WIDE - 34.0) * value.ln_1p() / farthest;
     let y = |value: f64| TOP + HIGH - HIGH * (value.log10() - lowest) / (highest - lowest);
     for tick in (0..=8).map(|number| lowest + f64::from(number)).take_while(|tick| *tick <= highest) {
         grid(svg, y(10_f64.powf(tick)), &shown(10_f64.powf(tick)));
@@ -156,6 +168,8 @@ fn draw_points(svg: &mut String, points: &[(f64, usize, Spread)]) {
         text(svg, (x(place), TOP + HIGH + 16.0), "text-anchor=\"middle\"", &shown(place));
     }
     for series in 0..COLOURS.len() {
+        // Beside each other, or the whiskers of one would hide those of another.
+        let x = |value: f64| x(value) + 5.0 * real(series);
         let of_series: Vec<_> = positive().filter(|(_, of, _)| *of == series).collect();
         for pair in of_series.windows(2) {
             if let [(from, _, before), (to, _, after)] = pair {
@@ -163,7 +177,7 @@ fn draw_points(svg: &mut String, points: &[(f64, usize, Spread)]) {
             }
         }
         for (place, _, value) in of_series {
-            whisker(svg, x(*place), (y(value.min), y(value.max)));
+            whisker(svg, x(*place), (y(value.min), y(value.max)), colour(series));
             let (at, high) = (x(*place), y(value.median));
             let _ = writeln!(
                 svg,
@@ -174,24 +188,15 @@ fn draw_points(svg: &mut String, points: &[(f64, usize, Spread)]) {
     }
 }
 
-fn whisker(svg: &mut String, x: f64, (low, high): (f64, f64)) {
-    line(svg, (x, low), (x, high), "#222");
-    line(svg, (x - 3.0, low), (x + 3.0, low), "#222");
-    line(svg, (x - 3.0, high), (x + 3.0, high), "#222");
+fn whisker(svg: &mut String, x: f64, (low, high): (f64, f64), colour: &str) {
+    line(svg, (x, low), (x, high), colour);
+    line(svg, (x - 3.0, low), (x + 3.0, low), colour);
+    line(svg, (x - 3.0, high), (x + 3.0, high), colour);
 }
 
 fn grid(svg: &mut String, y: f64, label: &str) {
     line(svg, (LEFT, y), (LEFT + WIDE, y), "#ddd");
     text(svg, (LEFT - 5.0, y + 4.0), "text-anchor=\"end\"", label);
-}
-
-fn line(svg: &mut String, from: (f64, f64), to: (f64, f64), colour: &str) {
-    let ((x1, y1), (x2, y2)) = (from, to);
-    let _ = writeln!(svg, "<path d=\"M{x1:.2} {y1:.2}L{x2:.2} {y2:.2}\" stroke=\"{colour}\"/>");
-}
-
-fn text(svg: &mut String, (x, y): (f64, f64), how: &str, words: &str) {
-    let _ = writeln!(svg, "<text x=\"{x:.1}\" y=\"{y:.1}\" {how}>{}</text>", escaped(words));
 }
 
 fn colour(series: usize) -> &'static str {
@@ -214,24 +219,6 @@ fn shown(value: f64) -> String {
     }
 }
 
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
-fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut().filter(|line| line.chars().count() + word.chars().count() < width) {
-            Some(line) => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            None => lines.push(word.to_owned()),
-        }
-    }
-    lines
-}
-
 #[expect(clippy::cast_precision_loss, reason = "as many as fit into a picture")]
 fn real(count: usize) -> f64 {
     count as f64
@@ -243,7 +230,7 @@ mod tests {
 
     fn plot(marks: Marks) -> String {
         let panel = Panel { title: "a < b".to_owned(), x: "tenants".to_owned(), y: "1/s".to_owned(), marks };
-        let series = vec!["one".to_owned(), "two".to_owned()];
+        let series = vec![(0, "one".to_owned()), (1, "two".to_owned())];
         Plot { title: "t".to_owned(), caption: "c".to_owned(), series, panels: vec![panel] }.svg()
     }
 
@@ -261,8 +248,11 @@ mod tests {
     #[test]
     fn bars_are_as_high_as_their_values() {
         let spread = Spread { median: 40.0, min: 30.0, max: 80.0 };
-        let bars =
-            vec![("a".to_owned(), 0, exactly(10.0)), ("a".to_owned(), 1, spread), ("b".to_owned(), 0, exactly(20.0))];
+        let bars = vec![
+            ("a".to_owned(), 0, Some(exactly(10.0))),
+            ("a".to_owned(), 1, Some(spread)),
+            ("b".to_owned(), 0, Some(exactly(20.0))),
+        ];
         let svg = plot(Marks::Bars(bars));
         let heights = every(&svg, "bar", "height");
         let by_first: Vec<f64> = heights.iter().map(|height| (10.0 * height / heights[0]).round() / 10.0).collect();
@@ -272,6 +262,12 @@ mod tests {
             every(&svg, "bar", "y").iter().zip(&heights).map(|(y, height)| (y + height).round()).collect();
         assert_eq!(feet, [TOP + HIGH; 3]);
         assert!(2.0 * heights[1] <= HIGH, "{heights:?}");
+    }
+
+    #[test]
+    fn what_was_not_answered_has_no_bar_and_says_so() {
+        let svg = plot(Marks::Bars(vec![("a".to_owned(), 0, None), ("a".to_owned(), 1, Some(exactly(1.0)))]));
+        assert_eq!((every(&svg, "bar", "height").len(), svg.matches(">no answer<").count()), (1, 1));
     }
 
     #[test]
@@ -285,11 +281,6 @@ mod tests {
         let ((across, across_again), (up, up_again)) = (gaps("cx"), gaps("cy"));
         assert!((across - across_again).abs() < 0.1 && (2.0 * up - up_again).abs() < 0.1, "{svg}");
         assert!(every(&svg, "point", "cy").windows(2).all(|pair| pair[1] < pair[0]), "more is higher");
-    }
-
-    #[test]
-    fn text_is_no_markup() {
-        assert!(plot(Marks::Bars(Vec::new())).contains("a &lt; b"));
     }
 
     #[test]

@@ -98,7 +98,11 @@ pub(crate) trait Side {
     fn policy_change(&self, _tenant: &Tenant) -> Option<Request> {
         None
     }
-    /// Asks for proofs about the tenant: of its ledger, and of a change of policies that is not made.
+    /// Proposes a change of the tenant's policies, another one each time, that is checked and not made.
+    fn dry_run(&self, _tenant: &Tenant) -> Option<Request> {
+        None
+    }
+    /// Asks for proofs about the tenant's ledger.
     fn proofs(&self, _tenant: &Tenant) -> Vec<Request> {
         Vec::new()
     }
@@ -215,15 +219,18 @@ impl Side for Bailiwick {
         Some(tenant.native("PUT", "/policies/flood").body(json!({"text": text}).to_string()))
     }
 
+    fn dry_run(&self, tenant: &Tenant) -> Option<Request> {
+        let text = "permit (principal, action == Action::\"secret:reveal\", resource in Folder::\"secret/team-{n}\");";
+        let body = json!({"text": text, "dry_run": true}).to_string();
+        Some(tenant.native("PUT", "/policies/proposed").body(body))
+    }
+
     fn proofs(&self, tenant: &Tenant) -> Vec<Request> {
         // Its ledger has more entries than that: one for each secret of the folder.
         let inclusion = (0..40).map(|at| format!("/ledger/inclusion?index={}", at * 100));
         let consistency = (1..10).map(|at| format!("/ledger/consistency?old={}", at * 400));
-        let of_ledger = inclusion.chain(consistency).map(|path| tenant.native("GET", &path).must_hold("\"proof\""));
-        let text = "permit (principal, action == Action::\"secret:reveal\", resource in Folder::\"secret/team-{n}\");";
-        let body = json!({"text": text, "dry_run": true}).to_string();
-        let of_change = tenant.native("PUT", "/policies/proposed").body(body);
-        of_ledger.chain([of_change]).collect()
+        let proof = |path: String| tenant.native("GET", &path).must_hold("\"proof\"");
+        inclusion.chain(consistency).map(proof).collect()
     }
 
     fn credential(&self, client: &mut Client, slug: &str) -> Outcome<String> {
