@@ -173,13 +173,12 @@ impl Drop for Turn {
             None => now.duration_since(self.began),
         };
         turns.leave(self.flow, held);
-        let mut next = turns.start(now);
-        drop(turns);
         // Several, when a tenant is alone again.
-        while let Some(grant) = next {
+        let next: Vec<_> = std::iter::from_fn(|| turns.start(now)).collect();
+        drop(turns);
+        for grant in next {
             // Nobody to receive it: then that one's own drop gives the place back.
             let _ = grant.send(());
-            next = self.of.turns.lock().start(now);
         }
     }
 }

@@ -91,9 +91,8 @@ pub(crate) struct Settling {
 struct Round {
     /// In the order of the tables, from the end.
     tenants: Vec<i64>,
-    /// The last place of the log then, and the bytes up to there.
+    /// The last place of the log then.
     place: i64,
-    bytes: usize,
     /// Whether a slice could not be carried out: from then on one tenant at a time, and all of it.
     is_careful: bool,
     /// Whether some tenant could not be moved. Then the log is not cut.
@@ -231,11 +230,11 @@ impl Settling {
         let gone = self.done_rows().take_while(sheds).count();
         self.take(conn, gone)?;
         let pending = tail.pending();
-        let (place, bytes) = (self.place, self.bytes);
+        let place = self.place;
         let round = self.round.get_or_insert_with(|| {
             let mut tenants: Vec<i64> = pending.keys().copied().collect();
             tenants.sort_unstable_by(|a, b| b.cmp(a));
-            Round { tenants, place, bytes, is_careful: false, is_partial: false }
+            Round { tenants, place, is_careful: false, is_partial: false }
         });
         let mut left = if round.is_careful { usize::MAX } else { weight.max(SLICE_MIN) };
         let mut moved = Vec::new();
@@ -264,16 +263,17 @@ impl Settling {
     pub(crate) fn done(&mut self, tail: &Tail, slice: &Slice) {
         tail.settled(&slice.moved);
         self.gone(slice.gone);
-        if let Some(round) = &mut self.round {
-            let whole = slice.moved.iter().filter(|moved| matches!(moved.what, Portion::Everything)).count();
-            round.tenants.truncate(round.tenants.len().saturating_sub(whole));
-            if slice.is_last {
-                if !round.is_partial {
-                    self.bytes = self.bytes.saturating_sub(round.bytes);
-                    self.done = round.place;
-                    self.done_bytes = self.done_rows().sum();
-                }
-                self.round = None;
+        let Some(round) = &mut self.round else { return };
+        let whole = slice.moved.iter().filter(|moved| matches!(moved.what, Portion::Everything)).count();
+        round.tenants.truncate(round.tenants.len().saturating_sub(whole));
+        if slice.is_last {
+            let (place, is_partial) = (round.place, round.is_partial);
+            self.round = None;
+            if !is_partial {
+                let before = self.done_bytes;
+                self.done = place;
+                self.done_bytes = self.done_rows().sum();
+                self.bytes = self.bytes.saturating_sub(self.done_bytes - before);
             }
         }
     }
