@@ -6,8 +6,9 @@ use std::fmt::Write as _;
 
 use super::growth::Level;
 use super::neighbour::Neighbour;
-use super::numbers::{rated, short, times, whole};
-use super::report::{CREATED, READS, Report, Row, WRITES, shown_share};
+use super::numbers::{rated, short, shown_share, times, whole};
+use super::report::{CREATED, READS, Report, Row, WRITES};
+use super::side::OURS;
 use super::stats::Spread;
 
 /// The size of one node that the aims about tenants are about.
@@ -80,10 +81,8 @@ fn aims(report: &Report) -> Vec<Aim> {
         ),
         ("tenants created, by OpenBao's".to_owned(), "≥ 50×", row(CREATED).and_then(at_least(50.0))),
     ];
-    aims.extend(of_growth(
-        report.levels.iter().filter(|level| level.side == "Bailiwick").max_by_key(|level| level.tenants),
-    ));
-    let ours: Vec<_> = report.neighbours.iter().filter(|neighbour| neighbour.side() == "Bailiwick").collect();
+    aims.extend(of_growth(report.levels.iter().filter(|level| level.side == OURS).max_by_key(|level| level.tenants)));
+    let ours: Vec<_> = report.neighbours.iter().filter(|neighbour| neighbour.side() == OURS).collect();
     if ours.is_empty() {
         aims.push(("a neighbour's p99 in a flood, by its p99 alone".to_owned(), "≤ 1.5×", None));
     }
@@ -109,7 +108,7 @@ fn aims(report: &Report) -> Vec<Aim> {
 
 /// Whether the first side is theirs and the second ours.
 fn is_compared(report: &Report) -> bool {
-    matches!(report.names.as_slice(), [theirs, ours] if theirs.starts_with("OpenBao") && ours == "Bailiwick")
+    matches!(report.names.as_slice(), [theirs, ours] if theirs.starts_with("OpenBao") && ours == OURS)
 }
 
 fn share(row: &Row, least: f64) -> Option<Seen> {

@@ -28,7 +28,7 @@ impl Bench {
     /// How throughput changes with the number of policies that a tenant has.
     pub(super) fn policies(&self, report: &mut Report) -> Outcome {
         let sides = self.launch("policies", report)?;
-        let Some(side) = sides.iter().find(|side| side.name() == "Bailiwick") else { return Ok(()) };
+        let Some(side) = sides.iter().find(|each| each.name() == side::OURS) else { return Ok(()) };
         let (mut plans, mut counts) = (Vec::new(), Vec::new());
         for count in [5_usize, 50, 500, 5_000] {
             println!("{}: a tenant with {count} policies", side.name());

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::disk::Kept;
 use super::load::{Request, Until};
-use super::numbers::{bytes, range, rated, short, whole};
+use super::numbers::{bytes, rated, short, whole};
 use super::report::Report;
 use super::side::Side;
 use super::stats::Spread;
@@ -252,41 +252,55 @@ impl Price {
             many => whole(many),
         });
         let left = self.left_bytes.map_or("–".to_owned(), bytes);
-        let (written, cpu) = (self.written_bytes, rated(self.cpu_seconds, short));
-        format!("{cpu} | **{}** ({}) | {syncs} | {left}", bytes(written.median), range(written, bytes))
+        format!("{} | {} | {syncs} | {left}", rated(self.cpu_seconds, short), rated(self.written_bytes, bytes))
     }
 }
 
-/// Lines of a table: what it is of, of whom, and how much of it that was and would be.
+/// What one side spent on one thing: as it was run, and what follows from that.
+struct Line<'a> {
+    what: &'static str,
+    run: String,
+    side: &'a str,
+    seen: Price,
+    scaled: Price,
+}
+
+/// All lines, those of one thing side by side.
 #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
-fn priced(costs: &Costs) -> Vec<(&'static str, &str, Price, Price)> {
+fn priced(costs: &Costs) -> Vec<Line<'_>> {
+    struct Thing {
+        what: &'static str,
+        run: String,
+        account: fn(&Bill) -> &Account,
+        times: f64,
+        /// What the disk was measured over, as run and scaled.
+        left: (f64, f64),
+    }
     let scale = costs.scale;
-    let (tenants, rounds) = (scale.idle_tenants as f64, scale.rounds as f64);
+    let (tenants, rounds, seconds) = (scale.idle_tenants as f64, scale.rounds as f64, scale.idle.as_secs());
+    let asked = |what, name, count: u64, account| {
+        let times = MILLION / count as f64;
+        Thing { what, run: format!("{} {name}", whole_of(count)), account, times, left: (1.0 / rounds, times / rounds) }
+    };
+    let idle = Thing {
+        what: "an idle tenant, for a month",
+        run: format!("{} idle tenants, {seconds} s", whole_of(scale.idle_tenants)),
+        account: |bill| &bill.idle,
+        times: MONTH.as_secs_f64() / scale.idle.as_secs_f64() / tenants,
+        left: (1.0, 1.0 / tenants),
+    };
+    let things = [
+        idle,
+        asked("1,000,000 reads", "reads", scale.reads, |bill| &bill.reads),
+        asked("1,000,000 writes", "writes", scale.writes, |bill| &bill.writes),
+    ];
     let mut lines = Vec::new();
-    for bill in &costs.bills {
-        let month = MONTH.as_secs_f64() / scale.idle.as_secs_f64() / tenants;
-        let idle = &bill.idle;
-        lines.push((
-            "an idle tenant, for a month",
-            &*bill.side,
-            idle.price(1.0, 1.0),
-            idle.price(month, 1.0 / tenants),
-        ));
-    }
-    for bill in &costs.bills {
-        let times = MILLION / scale.reads as f64;
-        let reads = &bill.reads;
-        lines.push(("1,000,000 reads", &bill.side, reads.price(1.0, 1.0 / rounds), reads.price(times, times / rounds)));
-    }
-    for bill in &costs.bills {
-        let times = MILLION / scale.writes as f64;
-        let writes = &bill.writes;
-        lines.push((
-            "1,000,000 writes",
-            &bill.side,
-            writes.price(1.0, 1.0 / rounds),
-            writes.price(times, times / rounds),
-        ));
+    for thing in &things {
+        for bill in &costs.bills {
+            let account = (thing.account)(bill);
+            let (seen, scaled) = (account.price(1.0, thing.left.0), account.price(thing.times, thing.left.1));
+            lines.push(Line { what: thing.what, run: thing.run.clone(), side: &bill.side, seen, scaled });
+        }
     }
     lines
 }
@@ -301,9 +315,9 @@ pub(crate) fn tables(text: &mut String, costs: &Costs) {
         text,
         "\n### What it costs\n\n**Scaled**, not run: a month of 30 days from {seconds} s, a million from {} reads and {} writes. \
          An idle tenant is one of {} without a request, so it bears its share of what the server does anyway; what it takes on \
-         the disk is what {} took when they were made. What fits into room that the database's file has already takes nothing more. Requests are audited KV v2 reads and writes around {active_tenants} \
-         tenants over {CONNECTIONS} connections; their price has in it what the server writes until it is at rest again. Median \
-         and lowest–highest of {rounds} rounds; fsyncs are of one round more, under `strace`. A clock tick of 10 ms is {} CPU \
+         the disk is what {} took when they were made. What fits into room that the database's file has already takes nothing more. \
+         Requests are audited KV v2 reads and writes around {active_tenants} tenants over {CONNECTIONS} connections; their \
+         price has in it what the server writes until it is at rest again. Median and lowest–highest of {rounds} rounds; fsyncs are of one round more, under `strace`. A clock tick of 10 ms is {} CPU \
          seconds of an idle tenant's month.\n\n| what | side | CPU seconds | written | fsyncs | on disk |\n|{}\n",
         whole_of(reads),
         whole_of(writes),
@@ -313,7 +327,7 @@ pub(crate) fn tables(text: &mut String, costs: &Costs) {
         "---|".repeat(6)
     );
     let lines = priced(costs);
-    for (what, side, _, scaled) in &lines {
+    for Line { what, side, scaled, .. } in &lines {
         let _ = writeln!(text, "| {what} | {side} | {} |", scaled.cells());
     }
     let _ = write!(
@@ -321,12 +335,7 @@ pub(crate) fn tables(text: &mut String, costs: &Costs) {
         "\nWhat was run, each round:\n\n| what | side | CPU seconds | written | fsyncs | on disk |\n|{}\n",
         "---|".repeat(6)
     );
-    for (what, side, seen, _) in &lines {
-        let run = match *what {
-            "1,000,000 reads" => format!("{} reads", whole_of(reads)),
-            "1,000,000 writes" => format!("{} writes", whole_of(writes)),
-            _ => format!("{} idle tenants, {seconds} s", whole_of(idle_tenants)),
-        };
+    for Line { run, side, seen, .. } in &lines {
         let _ = writeln!(text, "| {run} | {side} | {} |", seen.cells());
     }
 }
@@ -352,7 +361,7 @@ mod tests {
         let scale = Scale { idle_tenants: 1_000, idle, active_tenants: 1, reads: 100_000, writes: 20_000, rounds: 3 };
         let bill = Bill { side: "x".to_owned(), idle: account(), reads: account(), writes: account() };
         let costs = Costs { scale, bills: vec![bill] };
-        let scaled: Vec<Price> = priced(&costs).into_iter().map(|(.., scaled)| scaled).collect();
+        let scaled: Vec<Price> = priced(&costs).into_iter().map(|line| line.scaled).collect();
         let of = |price: &Price| (price.cpu_seconds.median, price.syncs.unwrap(), price.left_bytes.unwrap().round());
         // 43,200 minutes of a thousandth; ten times 100,000 reads; fifty times 20,000 writes.
         assert_eq!(

@@ -192,9 +192,8 @@ pub(crate) fn table(text: &mut String, neighbours: &[Neighbour]) {
          the same while another tenant floods the server over {LOUD} connections that do not rest. The flood's sender runs at the \
          lowest priority, so that the neighbour does not wait for it. Ratio: the neighbour's p99 in the flood by its p99 alone, of \
          the runs of one round; median, and lowest–highest. A list is of {FOLDER} names; a change of policies is another one each \
-         time, and Bailiwick proves it if it has a solver. A dry run is \
-         of another permit each time. Proofs are of the flooding tenant's ledger. OpenBao has neither.\n\n| flood | side | alone, p50 / p99 ms | flooded, p50 / p99 ms | p99 ratio | \
-         the neighbour's errors | flood, answers/s | with 429 | of these without `Retry-After` |\n|{}\n",
+         time, and Bailiwick proves it if it has a solver. A dry run is of another permit each time. Proofs are of the flooding tenant's \
+         ledger. OpenBao has neither.\n\n| flood | side | alone, p50 / p99 ms | flooded, p50 / p99 ms | p99 ratio | the neighbour's errors | flood, answers/s | with 429 | of these without `Retry-After` |\n|{}\n",
         REST.as_millis(),
         "---|".repeat(9)
     );

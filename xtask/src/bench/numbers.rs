@@ -13,6 +13,12 @@ pub(super) fn times(ratio: Spread) -> String {
     format!("**{}×** ({})", short(ratio.median), range(ratio, short))
 }
 
+/// A share with its spread.
+pub(super) fn shown_share(share: Spread) -> String {
+    let shown = |part: f64| format!("{:.0}", part * 100.0);
+    format!("**{} %** ({}–{})", shown(share.median), shown(share.min), shown(share.max))
+}
+
 /// A share in hundredths.
 pub(super) fn percent(share: f64) -> String {
     format!("{:.0} %", share * 100.0)

@@ -7,6 +7,7 @@ use super::growth::Level;
 use super::neighbour::Neighbour;
 use super::plot::{Marks, Panel, Plot};
 use super::report::{Report, Row};
+use super::side::OURS;
 use super::stats::Spread;
 use crate::failure::{Context, Outcome};
 
@@ -43,7 +44,7 @@ fn plot(report: &Report, name: &str) -> Option<Plot> {
         return None;
     }
     // Nobody else is asked about policies.
-    let is_in = |side: &str| name != "policies" || side == "Bailiwick";
+    let is_in = |side: &str| name != "policies" || side == OURS;
     let series = report.names.iter().cloned().enumerate().filter(|(_, side)| is_in(side)).collect();
     Some(Plot { title: title.to_owned(), caption: report.conditions.clone(), series, panels })
 }
@@ -130,7 +131,7 @@ fn neighbours(report: &Report) -> Vec<Panel> {
 
 fn policies(report: &Report) -> Vec<Panel> {
     let Some((counts, row)) = &report.policies else { return Vec::new() };
-    let ours = report.names.iter().position(|side| side == "Bailiwick").unwrap_or_default();
+    let ours = report.names.iter().position(|side| side == OURS).unwrap_or_default();
     let bars = counts
         .iter()
         .zip(&row.columns)

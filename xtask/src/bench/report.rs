@@ -8,7 +8,7 @@ use super::cost::{self, Costs};
 use super::growth::{self, Level};
 use super::load::Run;
 use super::neighbour::{self, Neighbour};
-use super::numbers::{percent, range, short, times, whole};
+use super::numbers::{percent, range, rated, short, shown_share, times, whole};
 use super::search::{self, Searched};
 use super::stats::Spread;
 use super::{Bench, TENANTS, aims, machine};
@@ -191,7 +191,7 @@ impl Report {
                 let p50 = Spread::of(runs.iter().map(|run| run.p50_ms));
                 let p99 = Spread::of(runs.iter().map(|run| run.p99_ms));
                 let (p50, p99) = (short(p50.median), short(p99.median));
-                let _ = write!(text, " **{}** ({}) | {p50} / {p99} |", whole(rate.median), range(rate, whole));
+                let _ = write!(text, " {} | {p50} / {p99} |", rated(rate, whole));
             }
             let ratios: Vec<String> = row.ratios().into_iter().map(times).collect();
             let _ = writeln!(text, " {} |", if ratios.is_empty() { "–".to_owned() } else { ratios.join(", ") });
@@ -226,8 +226,8 @@ impl Report {
             let p50 = Spread::of(runs.iter().map(|run| run.p50_ms)).median;
             let p99 = Spread::of(runs.iter().map(|run| run.p99_ms)).median;
             let share = share.map_or("–".to_owned(), shown_share);
-            let (middle, all) = (whole(rate.median), range(rate, whole));
-            let _ = writeln!(text, "| {count} | **{middle}** ({all}) | {} / {} | {share} |", short(p50), short(p99));
+            let rate = rated(rate, whole);
+            let _ = writeln!(text, "| {count} | {rate} | {} / {} | {share} |", short(p50), short(p99));
         }
     }
 
@@ -278,12 +278,6 @@ impl Row {
             |other: &Vec<Run>| Spread::of(first.iter().zip(other).map(|(first, other)| other.rate / first.rate));
         others.iter().map(by_first).collect()
     }
-}
-
-/// A share with its spread.
-pub(super) fn shown_share(share: Spread) -> String {
-    let shown = |part: f64| format!("{:.0}", part * 100.0);
-    format!("**{} %** ({}–{})", shown(share.median), shown(share.min), shown(share.max))
 }
 
 fn limits_of(runs: &[Run]) -> String {

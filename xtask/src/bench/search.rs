@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::load::{Request, Until};
 use super::numbers::{range, short};
-use super::side::expect_success;
+use super::side::{OURS, expect_success};
 use super::stats::Spread;
 use super::{Bench, CONNECTIONS};
 use crate::failure::{Failure, Outcome};
@@ -49,7 +49,7 @@ impl Bench {
     /// Grows one tenant's ledger to so many entries, and searches it.
     pub(super) fn search(&self, entries: u64, report: &mut super::report::Report) -> Outcome {
         let sides = self.launch("search", report)?;
-        let Some(side) = sides.iter().find(|side| side.name() == "Bailiwick") else { return Ok(()) };
+        let Some(side) = sides.iter().find(|side| side.name() == OURS) else { return Ok(()) };
         let tenant = side.add_tenant("searched")?;
         let mut client = Client::connect(side.address())?;
         // At the far end for who begins with the newest.

@@ -171,6 +171,9 @@ pub(crate) fn native_credential(client: &mut Client, slug: &str, operator: &str)
     text(&expect_success(client, &request.body(body))?, "/admin/credential")
 }
 
+/// The name of the side that is ours, alone on the embedded store.
+pub(super) const OURS: &str = "Bailiwick";
+
 /// `bailiwick dev`, built with optimisation.
 pub(crate) struct Bailiwick {
     binary: PathBuf,
@@ -195,7 +198,7 @@ impl Bailiwick {
 
 impl Side for Bailiwick {
     fn name(&self) -> &str {
-        "Bailiwick"
+        OURS
     }
 
     fn address(&self) -> SocketAddr {
