@@ -6,22 +6,18 @@
 
 use bailiwick_store::{CommitError, Space};
 use bailiwick_types::TenantId;
-use bytes::Bytes;
 use rusqlite::{Connection, params};
 
 use crate::error::Fail;
 use crate::heads::Heads;
-use crate::log;
 use crate::read::unsigned;
 use crate::run::{Run, block_of};
+use crate::{log, slots};
 
 const RECORDS_MAX: u64 = 256;
 const BYTES_MAX: u64 = 1 << 20;
 const ENTRIES_MAX: u64 = 512;
 
-const LOG: &str = "SELECT place, body FROM log";
-const TAKE: &str = "DELETE FROM log WHERE place = ?1";
-const GIVE_BACK: &str = "INSERT INTO log (place, body) VALUES (?1, ?2)";
 const RECORDS: &str = "SELECT space, key, length(sealed) FROM record WHERE tenant_no = ?1 LIMIT ?2";
 const REMOVE: &str = "DELETE FROM record WHERE tenant_no = ?1 AND space = ?2 AND key = ?3";
 const FORGET: &str = "DELETE FROM past WHERE tenant_no = ?1 AND (space, key, until) IN \
@@ -34,21 +30,12 @@ const EMPTY: &str = "UPDATE ledger_run SET sealed = ?3 WHERE tenant_no = ?1 AND 
 /// Takes out of the log what is there of a tenant: what comes into the tables later is not what was to be erased.
 pub(crate) fn strip(conn: &Connection, heads: &mut Heads, tenant: TenantId) -> Result<(), Fail> {
     let Some(no) = heads.load(conn, tenant)?.map(|head| head.no) else { return Ok(()) };
-    let mut stripped = Vec::new();
-    let mut statement = conn.prepare_cached(LOG)?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        if let Some(body) = log::without(&Bytes::from(row.get::<_, Vec<u8>>(1)?), no) {
-            stripped.push((row.get::<_, i64>(0)?, body));
+    let found =
+        slots::load(conn)?.ok_or_else(|| CommitError::Damaged("the log of commits does not parse".to_owned()))?;
+    for row in &found.rows {
+        if let Some(body) = log::without(&row.body, no) {
+            slots::shorten(conn, row, &body)?;
         }
-    }
-    drop(rows);
-    // To change the rows would leave each of them alone on its page.
-    for (place, _) in &stripped {
-        conn.prepare_cached(TAKE)?.execute([place])?;
-    }
-    for (place, body) in stripped {
-        conn.prepare_cached(GIVE_BACK)?.execute(params![place, body.as_ref()])?;
     }
     heads.stripped(no);
     Ok(())

@@ -1,8 +1,8 @@
 //! The embedded storage engine: one SQLite file, one server.
 //!
 //! One thread writes (see `writer`), a few connections read (see `pool`). Commits of many tenants share a transaction and
-//! an fsync; nobody is answered before it. What they did is one row of the log (see `log`) and in memory (see `tail`), and
-//! is moved to the tables in slices between the groups (see `settle`).
+//! an fsync; nobody is answered before it. What they did is one row of the log (see `log` and `slots`) and in memory (see
+//! `tail`), and is moved to the tables in slices between the groups (see `settle`).
 //!
 //! # Invariants
 //! - The port's, INV-STORE-1 to 5; how each is kept is said where it is kept.
@@ -31,6 +31,7 @@ mod run;
 mod sabotage;
 mod schema;
 mod settle;
+mod slots;
 mod snapshot;
 mod tail;
 mod writer;
@@ -196,10 +197,9 @@ impl Drop for SqliteStore {
 pub fn logged(path: &Path) -> Result<Vec<(TenantId, u64)>, OpenError> {
     let conn = connect::reader(path)?;
     let mut order = Vec::new();
-    let mut statement = conn.prepare("SELECT body FROM log ORDER BY place")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        for record in log::records(row.get::<_, Vec<u8>>(0)?.into()).flatten() {
+    let found = slots::load(&conn)?.ok_or_else(tail::damaged)?;
+    for row in found.rows {
+        for record in log::records(row.body).flatten() {
             let id = conn.query_row("SELECT id FROM tenant WHERE no = ?1", [record.no], |row| row.get(0))?;
             let indexes = (record.first..).take(record.entries.len());
             order.extend(indexes.map(|index| (TenantId::from_bytes(id), index)));
@@ -327,7 +327,10 @@ impl Store for SqliteStore {
     }
 
     async fn erase(&self, tenant: TenantId) -> Result<(), StoreError> {
-        self.ask(Request::Strip { tenant }).await.map_err(unexpected)?;
+        let mut step = Request::Strip { tenant };
+        while let Answer::Stripped { is_more: true } = self.ask(step).await.map_err(unexpected)? {
+            step = Request::Clear;
+        }
         let mut from = 0;
         loop {
             match self.ask(Request::Erase { tenant, from }).await.map_err(unexpected)? {

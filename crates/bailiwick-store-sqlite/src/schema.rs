@@ -6,8 +6,8 @@
 //! - INV-SQLITE-2: migrations only go forward and are only ever appended to; a file of a newer version is refused.
 //!
 //! # Why these shapes
-//! - `log` takes what commits do in commit order, one row for each group whatever tenants it is of, so a group dirties few
-//!   pages. From there it is moved to where it is kept (see `settle`): `record`, `past`, and `ledger_run`, where a tenant's
+//! - `log_slot` takes what commits do in commit order, for each group together whatever tenants it is of, so a group dirties
+//!   few pages (see `slots`); up to the place in `pulse` it is done. From there it is moved to where it is kept (see `settle`): `record`, `past`, and `ledger_run`, where a tenant's
 //!   entries are side by side.
 //! - `past` says what a record was before the commit whose first entry has the index `until`: the state at a size is the
 //!   present one with the earliest of each key's rows from that size on put back.
@@ -26,6 +26,7 @@ use rusqlite::{Connection, params};
 use crate::error::OpenError;
 use crate::read::unsigned;
 use crate::run::{Run, block_of};
+use crate::slots::{Slots, Used};
 
 /// Marks a file as ours: "BWK1".
 const APPLICATION_ID: i32 = 0x4257_4b31;
@@ -140,6 +141,15 @@ CREATE TABLE ledger_run (
 DROP TABLE ledger_entry;
 ",
     ),
+    Step::Code(
+        "
+CREATE TABLE log_slot (slot INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
+",
+        rows_into_slots,
+        "
+DROP TABLE log;
+",
+    ),
 ];
 
 /// The newest version that this build knows.
@@ -213,6 +223,21 @@ fn entries_into_runs(conn: &Connection) -> rusqlite::Result<()> {
     }
     if let Some((no, first, run)) = open {
         write(no, first, run)?;
+    }
+    Ok(())
+}
+
+/// The log had a row for each group, and those that were done went.
+fn rows_into_slots(conn: &Connection) -> rusqlite::Result<()> {
+    const FIRST: &str = "UPDATE pulse SET place = min(place, (SELECT min(place) - 1 FROM log)) \
+        WHERE EXISTS (SELECT 1 FROM log)";
+    conn.execute(FIRST, [])?;
+    let mut slots = Slots::default();
+    let mut statement = conn.prepare("SELECT place, body FROM log ORDER BY place")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let used = slots.write(conn, row.get(0)?, row.get_ref(1)?.as_blob()?, Used::default())?;
+        slots.used(&used);
     }
     Ok(())
 }

@@ -4,11 +4,9 @@
 //! It is done in slices between groups of commits, each as large as keeps up with them, so that nobody waits long for it.
 //! A slice needs no fsync: if it is lost, the log still has what it moved.
 //!
-//! Rows that are done go with the groups that come, about as many bytes as these bring. So a page that is given back is
-//! overwritten in the same transaction: to zero it, for the sake of what was erased, costs no write.
-//!
 //! # Invariants
-//! - INV-SETTLE-1: a row of the log goes only once all that is in it is in the tables, in a later transaction.
+//! - INV-SETTLE-1: a row of the log is done, and its slots are used again, only once all that is in it is in the tables, in a
+//!   later transaction.
 //! - INV-SETTLE-2: when all of a tenant is moved, its row says up to which place of the log that was, and what loads the log
 //!   leaves that out. Of what was moved in part it finds entries by their numbers, and records are put where they are.
 //! - INV-SETTLE-3: no place of the log is ever used again.
@@ -23,6 +21,7 @@ use rusqlite::{Connection, params};
 
 use crate::log::{Logged, Value};
 use crate::run::{self, BLOCK, Run, block_of};
+use crate::slots::{Found, SLOT_BYTES, Slots, Used};
 use crate::tail::{Pending, Tail, Was};
 
 const PROGRESS: &str =
@@ -45,11 +44,7 @@ const KEEP_PRESENT: &str = "INSERT OR IGNORE INTO past (tenant_no, space, key, u
     AND ?4 >= (SELECT past_from FROM tenant WHERE no = ?1)";
 const LEDGER: &str = "SELECT ledger FROM tenant WHERE no = ?1";
 const MOVED: &str = "UPDATE tenant SET ledger = ?2 WHERE no = ?1";
-const CUT: &str = "DELETE FROM log WHERE place <= ?1";
-const USED: &str = "UPDATE pulse SET place = ?1";
-const PLACE: &str = "SELECT place FROM pulse";
-const ROWS: &str = "SELECT place, length(body) FROM log ORDER BY place";
-const APPEND: &str = "INSERT INTO log (place, body) VALUES (?1, ?2)";
+const DONE: &str = "UPDATE pulse SET place = ?1";
 
 /// A complete block of more runs than this becomes one: to write its entries again is worth it only where there are many
 /// small ones.
@@ -57,29 +52,26 @@ const RUNS_MAX: usize = 32;
 /// How much a slice moves at least, in entries, records and what these were, if there is as much. It takes about a millisecond.
 const SLICE_MIN: usize = 256;
 
-/// The most rows that go with one that comes,
-const GOING_MAX: usize = 64;
-/// and how many more bytes than twice its own these may have: whoever brings little must not need room for much.
-const GOING_BYTES: usize = 16 << 10;
-/// About as many bytes of rows go with a slice, if too much is done and has not gone.
-const SHED_BYTES: usize = 1 << 20;
+/// The most slots that are deleted at a time.
+const DELETE_MAX: usize = 64;
+/// So many times [`crate::Options::log_bytes`] may be free.
+const FREE_MAX: usize = 2;
 
 /// How long it is before what could not be moved is tried again.
 const REST: Duration = Duration::from_secs(10);
 
-/// The log's length, and how far moving it has come.
+/// The rows of the log, and how far moving them has come.
 #[derive(Debug, Default)]
 pub(crate) struct Settling {
-    /// Bytes in the log that are not done.
-    bytes: usize,
+    slots: Slots,
+    /// The rows that are not done: their places, and their slots.
+    rows: VecDeque<(i64, Vec<i64>)>,
+    /// How many slots these have.
+    taken: usize,
     /// The last place of the log that was used.
     place: i64,
-    /// The rows of the log, with their bytes.
-    rows: VecDeque<(i64, usize)>,
-    /// The rows up to this place are done,
-    done: i64,
-    /// which are so many bytes.
-    done_bytes: usize,
+    /// Whether it is to be moved however little it is.
+    is_wanted: bool,
     /// What is being moved, if anything is.
     round: Option<Round>,
     /// When to try again, if something could not be moved.
@@ -99,18 +91,10 @@ struct Round {
     is_partial: bool,
 }
 
-/// A row that was added to the log, and those that went with it.
-#[derive(Debug)]
-pub(crate) struct Appended {
-    bytes: usize,
-    gone: usize,
-}
-
 /// What a slice has moved.
 #[derive(Debug)]
 pub(crate) struct Slice {
-    /// So many rows of the log have gone.
-    gone: usize,
+    deleted: Used,
     moved: Vec<Moved>,
     is_last: bool,
 }
@@ -138,55 +122,38 @@ pub(crate) enum Portion {
 
 impl Settling {
     /// That of a log that was found.
-    pub(crate) fn load(conn: &Connection) -> rusqlite::Result<Self> {
-        let used: i64 = conn.query_row(PLACE, [], |row| row.get(0))?;
-        let mut statement = conn.prepare(ROWS)?;
-        let length = |bytes: u32| usize::try_from(bytes).unwrap_or(usize::MAX);
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, length(row.get(1)?))));
-        let rows = rows?.collect::<rusqlite::Result<VecDeque<_>>>()?;
-        let place = rows.back().map_or(used, |(last, _)| used.max(*last));
-        Ok(Self { bytes: rows.iter().map(|(_, bytes)| bytes).sum(), place, rows, ..Self::default() })
+    pub(crate) fn new(found: Found) -> Self {
+        let place = found.rows.last().map_or(found.done, |row| row.place);
+        let mut settling = Self { place, ..Self::default() };
+        settling.hold(found);
+        settling
     }
 
-    /// Adds a row to the log. The caller commits, and says so.
-    pub(crate) fn append(&self, conn: &Connection, body: &[u8]) -> rusqlite::Result<Appended> {
-        let (mut left, mut room) = (body.len(), body.len().saturating_mul(2).saturating_add(GOING_BYTES));
-        let fits = self.done_rows().take(GOING_MAX).take_while(|bytes| {
-            let (is_wanted, rest) = (left > 0, room.checked_sub(*bytes));
-            (left, room) = (left.saturating_sub(*bytes), rest.unwrap_or_default());
-            is_wanted && rest.is_some()
-        });
-        let gone = fits.count();
-        self.take(conn, gone)?;
-        conn.prepare_cached(APPEND)?.execute(params![self.next(), body])?;
-        Ok(Appended { bytes: body.len(), gone })
+    /// A tenant was taken out of the rows, and this is what is left: of each row one slot, which is soon to be free.
+    pub(crate) fn stripped(&mut self, found: Found) {
+        self.hold(found);
+        self.is_wanted = true;
+    }
+
+    fn hold(&mut self, found: Found) {
+        self.rows = found.rows.into_iter().map(|row| (row.place, row.slots)).collect();
+        self.taken = self.rows.iter().map(|(_, slots)| slots.len()).sum();
+        self.slots = found.slots;
+    }
+
+    /// Adds a row to the log, after slots were deleted in the same transaction. The caller commits, and says so.
+    pub(crate) fn append(&self, conn: &Connection, body: &[u8], deleted: Used) -> rusqlite::Result<Used> {
+        self.slots.write(conn, self.next(), body, deleted)
     }
 
     /// The row is committed.
-    pub(crate) fn grown(&mut self, Appended { bytes, gone }: &Appended) {
-        self.gone(*gone);
-        self.place = self.next();
-        self.bytes = self.bytes.saturating_add(*bytes);
-        self.rows.push_back((self.place, *bytes));
-    }
-
-    /// The bytes of the rows that are done, from the first on.
-    fn done_rows(&self) -> impl Iterator<Item = usize> {
-        self.rows.iter().take_while(|(place, _)| *place <= self.done).map(|(_, bytes)| *bytes)
-    }
-
-    /// Takes the first rows out of the log.
-    fn take(&self, conn: &Connection, count: usize) -> rusqlite::Result<()> {
-        match count.checked_sub(1).and_then(|last| self.rows.get(last)) {
-            Some((last, _)) => conn.prepare_cached(CUT)?.execute([last]).map(drop),
-            None => Ok(()),
+    pub(crate) fn grown(&mut self, used: Used) {
+        self.slots.used(&used);
+        if !used.slots.is_empty() {
+            self.place = self.next();
+            self.taken = self.taken.saturating_add(used.slots.len());
+            self.rows.push_back((self.place, used.slots));
         }
-    }
-
-    /// They have gone.
-    fn gone(&mut self, count: usize) {
-        let bytes: usize = self.rows.drain(..count.min(self.rows.len())).map(|(_, bytes)| bytes).sum();
-        self.done_bytes = self.done_bytes.saturating_sub(bytes);
     }
 
     /// The place of the next row of the log.
@@ -194,17 +161,16 @@ impl Settling {
         self.place.saturating_add(1)
     }
 
-    /// Takes away all rows that are done.
-    pub(crate) fn cut(&mut self, conn: &Connection) -> rusqlite::Result<()> {
-        let count = self.done_rows().count();
-        self.take(conn, count)?;
-        self.gone(count);
-        Ok(())
+    /// Deletes a few of the slots that may hold something that is to be erased, and says whether there are more. The caller
+    /// commits, and says so.
+    pub(crate) fn clear(&self, conn: &Connection) -> rusqlite::Result<(Used, bool)> {
+        let suspects = self.slots.suspects();
+        Ok((self.slots.delete(conn, suspects.min(DELETE_MAX))?, suspects > DELETE_MAX))
     }
 
-    /// Bytes in the log that are not done.
+    /// About how many bytes are in the log that are not done.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+        self.taken.saturating_mul(SLOT_BYTES)
     }
 
     /// Whether anything is being moved.
@@ -212,8 +178,13 @@ impl Settling {
         self.round.is_some()
     }
 
-    /// Moves a slice of about `weight`. Of the rows that are done some go too, if they are more than `keep` bytes: those that
-    /// are too large to go with the groups that come. The caller commits, and says so.
+    /// Whether a round is to begin, if the log may have so many bytes.
+    pub(crate) fn is_due(&self, log_bytes: usize) -> bool {
+        (self.bytes() > log_bytes || self.is_wanted) && self.rests_until.is_none_or(|until| Instant::now() >= until)
+    }
+
+    /// Moves a slice of about `weight`. If many slots are free, some are deleted: more than about `keep` bytes are of no use.
+    /// The caller commits, and says so.
     pub(crate) fn slice(
         &mut self,
         conn: &Connection,
@@ -221,16 +192,11 @@ impl Settling {
         weight: usize,
         keep: usize,
     ) -> rusqlite::Result<Slice> {
-        let mut too_much = self.done_bytes.saturating_sub(keep).min(SHED_BYTES);
-        let sheds = |bytes: &usize| {
-            let before = too_much;
-            too_much = too_much.saturating_sub(*bytes);
-            before > 0
-        };
-        let gone = self.done_rows().take_while(sheds).count();
-        self.take(conn, gone)?;
+        let excess = self.slots.free().saturating_sub((keep / SLOT_BYTES).saturating_mul(FREE_MAX));
+        let deleted = self.slots.delete(conn, excess.min(DELETE_MAX))?;
         let pending = tail.pending();
         let place = self.place;
+        self.is_wanted &= self.round.is_some();
         let round = self.round.get_or_insert_with(|| {
             let mut tenants: Vec<i64> = pending.keys().copied().collect();
             tenants.sort_unstable_by(|a, b| b.cmp(a));
@@ -254,27 +220,27 @@ impl Settling {
         let is_last = moved.len() == round.tenants.len()
             && moved.last().is_none_or(|moved| matches!(moved.what, Portion::Everything));
         if is_last && !round.is_partial {
-            conn.prepare_cached(USED)?.execute([place])?;
+            conn.prepare_cached(DONE)?.execute([round.place])?;
         }
-        Ok(Slice { gone, moved, is_last })
+        Ok(Slice { deleted, moved, is_last })
     }
 
     /// A slice was committed.
     pub(crate) fn done(&mut self, tail: &Tail, slice: &Slice) {
         tail.settled(&slice.moved);
-        self.gone(slice.gone);
+        self.slots.used(&slice.deleted);
         let Some(round) = &mut self.round else { return };
         let whole = slice.moved.iter().filter(|moved| matches!(moved.what, Portion::Everything)).count();
         round.tenants.truncate(round.tenants.len().saturating_sub(whole));
-        if slice.is_last {
-            let (place, is_partial) = (round.place, round.is_partial);
-            self.round = None;
-            if !is_partial {
-                let before = self.done_bytes;
-                self.done = place;
-                self.done_bytes = self.done_rows().sum();
-                self.bytes = self.bytes.saturating_sub(self.done_bytes - before);
-            }
+        if !slice.is_last {
+            return;
+        }
+        let (done, is_partial) = (round.place, round.is_partial);
+        self.round = None;
+        let count = if is_partial { 0 } else { self.rows.iter().take_while(|(place, _)| *place <= done).count() };
+        for (_, slots) in self.rows.drain(..count) {
+            self.taken = self.taken.saturating_sub(slots.len());
+            self.slots.give_back(slots);
         }
     }
 
@@ -290,11 +256,6 @@ impl Settling {
         if round.tenants.is_empty() {
             self.round = None;
         }
-    }
-
-    /// Whether it is time to try again what could not be moved.
-    pub(crate) fn is_rested(&self) -> bool {
-        self.rests_until.is_none_or(|until| Instant::now() >= until)
     }
 }
 

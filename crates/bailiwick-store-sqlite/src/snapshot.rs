@@ -32,7 +32,7 @@ use rusqlite::config::DbConfig;
 use crate::error::of_read;
 use crate::pool::Memory;
 use crate::read::{Range, Read};
-use crate::{OpenError, Options, connect, read, schema};
+use crate::{OpenError, Options, connect, read, schema, slots, tail};
 
 /// A database that is read at the moment when it was opened, whatever is written meanwhile.
 pub struct SqliteSnapshot {
@@ -56,7 +56,8 @@ impl SqliteSnapshot {
         schema::check(&conn)?;
         read::beat(&conn)?.map_err(|error| OpenError::Engine(error.to_string()))?;
         let memory = Memory::new(&options);
-        memory.tail.load(&conn)?;
+        let found = slots::load(&conn)?.ok_or_else(tail::damaged)?;
+        memory.tail.load(&conn, &found.rows)?;
         Ok(Arc::new(Self { path, conn: Mutex::new(conn), memory }))
     }
 

@@ -22,8 +22,8 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::error::OpenError;
 use crate::log::{self, Logged, Value};
 use crate::settle::{Moved, Portion};
+use crate::slots;
 
-const LOG: &str = "SELECT place, body FROM log ORDER BY place";
 const ROW: &str = "SELECT settled, ledger FROM tenant WHERE no = ?1";
 
 /// What of a tenant's row almost every commit moves.
@@ -146,22 +146,18 @@ impl Pending {
 }
 
 impl Tail {
-    /// What the log of a database holds that its tables do not.
-    pub(crate) fn load(&self, conn: &Connection) -> Result<(), OpenError> {
-        let damaged = || OpenError::Engine("the log of commits is damaged".to_owned());
+    /// What the rows of a database's log hold that its tables do not.
+    pub(crate) fn load(&self, conn: &Connection, rows: &[slots::Row]) -> Result<(), OpenError> {
         // The tenants with the last place of the log that their rows in the tables have.
         let mut tenants: HashMap<i64, (i64, Pending)> = HashMap::new();
-        let mut statement = conn.prepare(LOG)?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            let place: i64 = row.get(0)?;
-            for record in log::records(Bytes::from(row.get::<_, Vec<u8>>(1)?)) {
+        for slots::Row { place, body, .. } in rows {
+            for record in log::records(body.clone()) {
                 let record = record.ok_or_else(damaged)?;
                 let (settled, pending) = match tenants.entry(record.no) {
                     Entry::Occupied(entry) => entry.into_mut(),
                     Entry::Vacant(entry) => entry.insert(row_of(conn, record.no)?.ok_or_else(damaged)?),
                 };
-                if place > *settled {
+                if place > settled {
                     replay(pending, record).ok_or_else(damaged)?;
                 }
             }
@@ -302,6 +298,11 @@ impl Tail {
         let wanted = subtrees.iter().filter(|(at, n, _)| *at == level && (from..to).contains(n));
         wanted.map(|(_, n, hash)| (*n, *hash)).collect()
     }
+}
+
+/// What is said of a log that does not parse.
+pub(crate) fn damaged() -> OpenError {
+    OpenError::Engine("the log of commits is damaged".to_owned())
 }
 
 /// Applies a record to what is known so far. `None`: it does not follow.

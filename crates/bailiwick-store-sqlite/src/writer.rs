@@ -30,7 +30,7 @@ use crate::error::{Fail, Fault, OpenError};
 use crate::heads::Heads;
 use crate::pool::Pool;
 use crate::settle::Settling;
-use crate::{Options, apply, connect, erase};
+use crate::{Options, apply, connect, erase, slots, tail};
 
 /// The most requests of one transaction.
 const GROUP_MAX: usize = 1_024;
@@ -64,6 +64,8 @@ pub(crate) enum Request {
     Strip {
         tenant: TenantId,
     },
+    /// One step of taking what was stripped out of where the log has been.
+    Clear,
     /// One step of an erasure, from this ledger index on.
     Erase {
         tenant: TenantId,
@@ -87,7 +89,7 @@ impl Request {
                     part.writes.iter().filter_map(|write| write.value.as_ref()).map(|(_, sealed)| sealed.len());
                 writes.chain(part.entries.iter().map(|entry| entry.sealed.len())).fold(sum, usize::saturating_add)
             }),
-            Self::Strip { .. } | Self::Erase { .. } | Self::Forget { .. } => GROUP_BYTES_MAX / 8,
+            Self::Strip { .. } | Self::Clear | Self::Erase { .. } | Self::Forget { .. } => GROUP_BYTES_MAX / 8,
             Self::Beat => 0,
         }
     }
@@ -97,6 +99,7 @@ impl Request {
 #[derive(Debug)]
 pub(crate) enum Answer {
     Committed(Committed),
+    Stripped { is_more: bool },
     Erased { next: Option<u64> },
     Forgotten { is_more: bool },
     Beat(i64),
@@ -128,14 +131,14 @@ pub(crate) struct Writer {
 impl Writer {
     /// A writer on an open connection.
     pub(crate) fn new(path: PathBuf, options: &Options, conn: Connection, pool: Arc<Pool>) -> Result<Self, OpenError> {
-        pool.memory.tail.load(&conn)?;
+        let settling = load(&conn, &pool)?;
         let checkpointer = Checkpointer::start().map_err(|error| OpenError::Io { path: path.clone(), error })?;
         checkpointer.open(&path, options)?;
         Ok(Self {
             path,
             checkpointer,
             options: options.clone(),
-            settling: Settling::load(&conn)?,
+            settling,
             conn: Some(conn),
             heads: Heads::new(options.cache_tenants, Arc::clone(&pool.memory)),
             pool,
@@ -209,22 +212,30 @@ impl Writer {
         // A panic in here is our bug. It must not take all tenants' writer away.
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             execute(conn, "BEGIN IMMEDIATE").map_err(|error| Fault::Engine(error.to_string()))?;
-            let answers = group.iter().map(|job| perform(conn, heads, &job.request)).collect::<Result<Vec<_>, _>>();
-            let answers = answers.map_err(Fault::of_statement)?;
-            let body = heads.flush(conn).map_err(Fault::of_statement)?;
-            let logged = body.map(|body| settling.append(conn, body)).transpose().map_err(Fault::of_statement)?;
+            let clears = group.iter().any(|job| matches!(job.request, Request::Clear));
+            let (cleared, is_more) =
+                if clears { settling.clear(conn) } else { Ok(Default::default()) }.map_err(Fault::of_statement)?;
+            let answers = group.iter().map(|job| perform(conn, heads, &job.request, is_more));
+            let answers = answers.collect::<Result<Vec<_>, _>>().map_err(Fault::of_statement)?;
+            let used = match heads.flush(conn).map_err(Fault::of_statement)? {
+                Some(body) => settling.append(conn, body, cleared).map_err(Fault::of_statement)?,
+                None => cleared,
+            };
+            let strips = group.iter().any(|job| matches!(job.request, Request::Strip { .. }));
+            let anew = strips.then(|| slots::load(conn)).transpose().map_err(Fault::of_statement)?.flatten();
             #[cfg(test)]
             self.sabotage.before_commit()?;
             execute(conn, "COMMIT").map_err(Fault::of_commit)?;
             #[cfg(test)]
             self.sabotage.after_commit()?;
-            Ok((answers, logged))
+            Ok((answers, used, anew))
         }));
         match outcome.unwrap_or_else(|_| Err(Fault::Engine("the writer panicked".to_owned()))) {
-            Ok((answers, logged)) => {
+            Ok((answers, used, anew)) => {
                 self.heads.keep();
-                if let Some(logged) = &logged {
-                    self.settling.grown(logged);
+                self.settling.grown(used);
+                if let Some(anew) = anew {
+                    self.settling.stripped(anew);
                 }
                 // Copies of what was erased must not stay behind in the WAL either. (If some other program reads it just
                 // now they do, until the WAL starts anew.)
@@ -250,7 +261,7 @@ impl Writer {
     /// Keeps the log and the WAL short. Runs after the answers, so that nobody waits for it but the next group.
     fn tidy(&mut self, commits: usize) {
         let bytes = self.settling.bytes();
-        if self.settling.is_under_way() || (bytes > self.options.log_bytes && self.settling.is_rested()) {
+        if self.settling.is_under_way() || self.settling.is_due(self.options.log_bytes) {
             // Readers are waited for only if the log has become far too long.
             let is_overdue = bytes > self.options.log_bytes.saturating_mul(LOG_OVERDUE);
             // Faster than it grows, and the faster the longer it is.
@@ -283,17 +294,12 @@ impl Writer {
         }
     }
 
-    /// Moves everything out of the log, and leaves none.
+    /// Moves everything out of the log.
     fn settle_all(&mut self) {
         while self.settling.is_under_way() || self.settling.bytes() > 0 {
             if !self.settle(usize::MAX, connect::BUSY_TIMEOUT) {
                 return;
             }
-        }
-        if let Some(conn) = &self.conn
-            && let Err(error) = self.settling.cut(conn)
-        {
-            tracing::warn!(%error, "the log of commits cannot be emptied");
         }
     }
 
@@ -390,19 +396,32 @@ impl Writer {
         if is_busy {
             return Err("another program is reading the write-ahead log".to_owned());
         }
-        self.pool.memory.tail.load(&conn).map_err(|error| error.to_string())?;
-        let settling = Settling::load(&conn).map_err(|error| error.to_string())?;
+        let settling = load(&conn, &self.pool).map_err(|error| error.to_string())?;
         self.checkpointer.open(&self.path, &self.options).map_err(|error| error.to_string())?;
         self.pool.open().map_err(|error| error.to_string())?;
         Ok((conn, settling))
     }
 }
 
-/// Does what a request asks for. An outer error means that the transaction has to go.
-fn perform(conn: &Connection, heads: &mut Heads, request: &Request) -> rusqlite::Result<Result<Answer, CommitError>> {
+/// What the log of a database holds, into memory.
+fn load(conn: &Connection, pool: &Pool) -> Result<Settling, OpenError> {
+    let found = slots::load(conn)?.ok_or_else(tail::damaged)?;
+    pool.memory.tail.load(conn, &found.rows)?;
+    Ok(Settling::new(found))
+}
+
+/// Does what a request asks for; what [`Request::Clear`] asks for was done, with or without more to do. An outer error means
+/// that the transaction has to go.
+fn perform(
+    conn: &Connection,
+    heads: &mut Heads,
+    request: &Request,
+    is_more: bool,
+) -> rusqlite::Result<Result<Answer, CommitError>> {
     let done = match request {
         Request::Commit(commit) => apply::commit(conn, heads, commit).map(Answer::Committed),
-        Request::Strip { tenant } => erase::strip(conn, heads, *tenant).map(|()| Answer::Erased { next: Some(0) }),
+        Request::Strip { tenant } => erase::strip(conn, heads, *tenant).map(|()| Answer::Stripped { is_more: true }),
+        Request::Clear => Ok(Answer::Stripped { is_more }),
         Request::Erase { tenant, from } => erase::step(conn, heads, *tenant, *from).map(|next| Answer::Erased { next }),
         Request::Forget { tenant, size } => {
             erase::forget(conn, heads, *tenant, *size).map(|is_more| Answer::Forgotten { is_more })
