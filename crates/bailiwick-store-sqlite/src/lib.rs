@@ -95,7 +95,7 @@ impl Default for Options {
             queue_wait: Duration::from_millis(250),
             cache_tenants: 16_384,
             checkpoint_pages: 4_096,
-            log_bytes: 8 << 20,
+            log_bytes: 16 << 20,
             page_limit: None,
             cache_bytes: 64 << 20,
         }

@@ -7,8 +7,10 @@
 //!
 //! # Why these shapes
 //! - `log_slot` takes what commits do in commit order, for each group together whatever tenants it is of, so a group dirties
-//!   few pages (see `slots`); up to the place in `pulse` it is done. From there it is moved to where it is kept (see `settle`): `record`, `past`, and `ledger_run`, where a tenant's
-//!   entries are side by side.
+//!   few pages (see `slots`); up to the place in `pulse` it is done. From there it is moved to where it is kept (see
+//!   `settle`): `record`, `past`, and `ledger_run`, where a tenant's entries are side by side.
+//! - `ledger_run` has rowids and an index beside it, unlike the other tables: its rows are large, and a lookup in a table
+//!   without rowids reads all of each row that it compares with.
 //! - `past` says what a record was before the commit whose first entry has the index `until`: the state at a size is the
 //!   present one with the earliest of each key's rows from that size on put back.
 //! - `due` is an index on the tenant's row, not a table: it cannot disagree with it.
@@ -150,6 +152,22 @@ CREATE TABLE log_slot (slot INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
 DROP TABLE log;
 ",
     ),
+    Step::Sql(
+        "
+CREATE TABLE run (
+    id INTEGER PRIMARY KEY,
+    tenant_no INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    leaves BLOB NOT NULL,
+    sealed BLOB NOT NULL
+) STRICT;
+INSERT INTO run (tenant_no, first, leaves, sealed)
+    SELECT tenant_no, first, leaves, sealed FROM ledger_run ORDER BY tenant_no, first;
+DROP TABLE ledger_run;
+ALTER TABLE run RENAME TO ledger_run;
+CREATE UNIQUE INDEX ledger_run_of ON ledger_run (tenant_no, first);
+",
+    ),
 ];
 
 /// The newest version that this build knows.
@@ -245,6 +263,26 @@ fn rows_into_slots(conn: &Connection) -> rusqlite::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_of_the_log_come_into_slots_whether_they_were_done_or_not() {
+        // In use are the places up to 9; what was before 7 has gone, and up to 8 all may be in the tables.
+        let conn = Connection::open_in_memory().unwrap();
+        let schema = "CREATE TABLE log (place INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
+            CREATE TABLE log_slot (slot INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
+            CREATE TABLE pulse (place INTEGER NOT NULL); INSERT INTO pulse VALUES (8);";
+        conn.execute_batch(schema).unwrap();
+        rows_into_slots(&conn).unwrap();
+        let found = crate::slots::load(&conn).unwrap().unwrap();
+        assert_eq!((found.done, found.rows.len()), (8, 0), "nothing is left, and no place is used again");
+        for (place, length) in [(7, 10), (8, 20_000), (9, 1)] {
+            conn.execute("INSERT INTO log VALUES (?1, zeroblob(?2))", [place, length]).unwrap();
+        }
+        rows_into_slots(&conn).unwrap();
+        let found = crate::slots::load(&conn).unwrap().unwrap();
+        let rows: Vec<_> = found.rows.iter().map(|row| (row.place, row.body.len())).collect();
+        assert_eq!((found.done, rows), (6, vec![(7, 10), (8, 20_000), (9, 1)]));
+    }
 
     #[test]
     fn entries_that_had_a_row_each_become_runs() {

@@ -28,6 +28,7 @@ const PROGRESS: &str =
     "UPDATE tenant SET epoch = ?2, revision = ?3, counts = ?4, ledger = ?5, settled = ?6 WHERE no = ?1";
 const RUNS: &str =
     "SELECT first, leaves, sealed FROM ledger_run WHERE tenant_no = ?1 AND first >= ?2 AND first < ?3 ORDER BY first";
+const COUNT: &str = "SELECT count(*) FROM ledger_run WHERE tenant_no = ?1 AND first >= ?2 AND first < ?3";
 const FORGET: &str = "DELETE FROM ledger_run WHERE tenant_no = ?1 AND first >= ?2 AND first < ?3";
 // REPLACE: were there anything in its place, it would be damage, and must not keep the log from being cut.
 const RUN: &str = "INSERT OR REPLACE INTO ledger_run (tenant_no, first, leaves, sealed) VALUES (?1, ?2, ?3, ?4)";
@@ -48,7 +49,7 @@ const DONE: &str = "UPDATE pulse SET place = ?1";
 
 /// A complete block of more runs than this becomes one: to write its entries again is worth it only where there are many
 /// small ones.
-const RUNS_MAX: usize = 32;
+const RUNS_MAX: i64 = 32;
 /// How much a slice moves at least, in entries, records and what these were, if there is as much. It takes about a millisecond.
 const SLICE_MIN: usize = 256;
 
@@ -367,22 +368,24 @@ fn entries(conn: &Connection, no: i64, mut first: u64, mut entries: &[Logged]) -
 /// Takes the runs `from..to` out of the tables, as one, and says where it begins. `None` where there are few, or where one
 /// is damaged: that is for the readers to find.
 fn earlier(conn: &Connection, no: i64, from: u64, to: u64) -> rusqlite::Result<Option<(u64, Run)>> {
-    let mut run = Run::default();
     let range = params![no, from.cast_signed(), to.cast_signed()];
+    if conn.prepare_cached(COUNT)?.query_row(range, |row| row.get::<_, i64>(0))? < RUNS_MAX {
+        return Ok(None);
+    }
+    let mut run = Run::default();
     let mut statement = conn.prepare_cached(RUNS)?;
     let mut rows = statement.query(range)?;
-    let (mut next, mut count) = (from, 0);
+    let mut next = from;
     while let Some(row) = rows.next()? {
         let (leaves, sealed) = (row.get_ref(1)?.as_blob()?, row.get_ref(2)?.as_blob()?);
         let first = row.get::<_, i64>(0)?.cast_unsigned();
         let Some(entries) = run::entries(first, leaves, sealed).filter(|_| first == next) else { return Ok(None) };
         next += u64::try_from(entries.len()).unwrap_or_default();
-        count += 1;
         for (_, leaf, sealed) in entries {
             run.push(leaf, sealed);
         }
     }
-    if next != to || count < RUNS_MAX {
+    if next != to {
         return Ok(None);
     }
     drop(rows);

@@ -209,7 +209,7 @@ mod tests {
     }
 
     fn body(byte: u8, length: usize) -> Vec<u8> {
-        (0..length).map(|at| byte.wrapping_add((at / 100) as u8)).collect()
+        (0..length).map(|at| byte.wrapping_add(u8::try_from(at / 100 % 200).unwrap())).collect()
     }
 
     /// Writes a row, and returns its slots.
