@@ -73,7 +73,7 @@ pub struct Options {
     pub queue_wait: Duration,
     /// Tenants whose rows the writer keeps in memory, and whose numbers the readers keep. About 1 KiB each.
     pub cache_tenants: usize,
-    /// Pages of the write-ahead log from which on it starts anew. They are moved into the database a quarter at a time,
+    /// Pages of the write-ahead log from which on it starts anew. They are moved into the database in small pieces,
     /// beside the commits. More make for fewer writes of the same page, and a longer file.
     pub checkpoint_pages: u32,
     /// Bytes of the log of commits from which on it is moved into the tables, beside the commits. It is in memory too, and

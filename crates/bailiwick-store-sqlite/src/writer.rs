@@ -38,8 +38,9 @@ const GROUP_MAX: usize = 1_024;
 const GROUP_BYTES_MAX: usize = 8 << 20;
 /// So many pages of the WAL the writer moves itself.
 const CHECKPOINT_PAGES_MAX: i64 = 64;
-/// In so many pieces the WAL is moved: a commit's fsync waits for that of a piece.
-const PIECES: i64 = 4;
+/// In so many pieces the WAL is moved: a commit's fsync waits for that of a piece. Half a MiB each is worth one more fsync
+/// beside the commits: of 64 tasks the slowest thousandth waited 15 ms for pieces of 4 MiB, and 5 to 8 for small ones.
+const PIECES: i64 = 32;
 /// At so many times [`Options::checkpoint_pages`] everybody has to wait for a moment, so that the WAL can start anew: a
 /// long read has held it up, or the disk is slower than those who commit. If the moment was too short (a backup may read for
 /// minutes) the WAL has to double before the next attempt, so that whoever reads for long does not stop those who write.
