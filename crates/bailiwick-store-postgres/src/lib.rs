@@ -22,6 +22,7 @@ mod fence;
 mod lane;
 mod memory;
 mod metrics;
+mod passfile;
 mod pool;
 mod read;
 mod roles;
