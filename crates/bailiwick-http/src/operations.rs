@@ -198,6 +198,14 @@ fn of_app(page: &mut Page, metrics: &Metrics) -> std::fmt::Result {
             page.value(&format!("{{tenant=\"{tenant}\"}}"), of(counts))?;
         }
     }
+    page.family(
+        "bailiwick_node_limit",
+        "gauge",
+        "What this node alone grants a tenant without a quota of its own; every other node grants as much again.",
+    )?;
+    for (limit, value) in &metrics.node_limits {
+        page.value(&format!("{{limit=\"{limit}\"}}"), *value)?;
+    }
     type OfLoad = fn(&Load) -> u64;
     let loads: [(&'static str, &'static str, &str, OfLoad); 3] = [
         ("bailiwick_turns_running", "gauge", "Requests whose turn it is, by kind of work.", |load| load.running),
