@@ -411,6 +411,11 @@ impl Store for PostgresStore {
         }
     }
 
+    async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
+        let rows = self.shared.rows(Plane::Platform, Query::Clock, &[]).await?;
+        rows.first().map(|row| read::get(row, 0).map(Timestamp::from_unix_ms)).transpose()
+    }
+
     fn metrics(&self) -> Vec<Counter> {
         let mut counters = self.shared.metrics.counters();
         let (open, short) = self.shared.pools().iter().fold((0, 0), |(open, short), pool| {
