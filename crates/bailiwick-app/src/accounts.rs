@@ -75,7 +75,7 @@ impl UseCase for Create {
             description: input.description.clone(),
             labels: input.labels.clone(),
             owner: input.owner,
-            expires: validate::expiry(input.expires, None, tx.now())?,
+            expires: validate::expiry(input.expires, None, tx.earliest())?,
             is_disabled: false,
             created: tx.now(),
         };
@@ -172,7 +172,7 @@ impl UseCase for Update {
             record.owner = owner;
         }
         if input.expires.is_some() {
-            record.expires = validate::expiry(input.expires, None, tx.now())?;
+            record.expires = validate::expiry(input.expires, None, tx.earliest())?;
         }
         if let Some(is_disabled) = input.is_disabled {
             record.is_disabled = is_disabled;

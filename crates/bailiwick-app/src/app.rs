@@ -39,6 +39,7 @@ use crate::prove::{NoProver, Prover};
 use crate::records::{Stored, TenantMeta};
 use crate::request::{Door, RequestMeta};
 use crate::snapshot::{KnownCredential, Snapshot};
+use crate::time::Apart;
 use crate::turns::{Turns, TurnsConfig};
 use crate::tx::{Answer, PlatformTx, Reply, TenantTx};
 
@@ -105,6 +106,7 @@ pub struct App {
     pub(crate) unsealing: Mutex<UnsealProgress>,
     pub(crate) following: Following,
     pub(crate) probing: Probing,
+    pub(crate) apart: Apart,
     pub(crate) counts: Counted,
     pub(crate) hashing: tokio::sync::Semaphore,
     compiling: tokio::sync::Semaphore,
@@ -219,6 +221,7 @@ impl App {
             unsealing: Mutex::new(UnsealProgress::default()),
             following: Following::default(),
             probing,
+            apart: Apart::default(),
             counts: Counted::default(),
             hashing: tokio::sync::Semaphore::new(1),
             compiling: tokio::sync::Semaphore::new(COMPILING_MAX),

@@ -104,7 +104,7 @@ impl<S: Scope> Tx<'_, S> {
         principal: &str,
         input: &IssueCredential,
     ) -> Result<IssuedKey, AppError> {
-        let expires = validate::expiry(input.expires, input.ttl.as_deref(), self.now())?;
+        let expires = validate::expiry(input.expires, input.ttl.as_deref(), self.earliest())?;
         validate::description(&input.description)?;
         let record = NewCredential {
             principal,
@@ -152,7 +152,7 @@ impl<S: Scope> Tx<'_, S> {
         let mut live = 0;
         for id in self.credential_ids(permit, principal).await? {
             if let Some((_, record)) = self.read::<A, CredentialRecord>(permit, id.as_bytes()).await?
-                && is_live(&record, self.now())
+                && is_live(&record, self.latest())
             {
                 live += 1;
             }
@@ -267,7 +267,7 @@ impl<S: Scope> Tx<'_, S> {
         mut old: CredentialRecord,
         input: &RotateCredential,
     ) -> Result<IssuedKey, AppError> {
-        if !is_live(&old, self.now()) {
+        if !is_live(&old, self.latest()) {
             return Err(AppError::with_detail(Code::WrongState, "the key is revoked or has expired"));
         }
         let overlap = match &input.overlap {
@@ -279,8 +279,8 @@ impl<S: Scope> Tx<'_, S> {
         }
         let expires = match (input.expires, &input.ttl) {
             // The successor lives as long as the old one was meant to.
-            (None, None) => old.expires.map(|end| self.now().plus(end.since(old.created))),
-            (expires, ttl) => validate::expiry(expires, ttl.as_deref(), self.now())?,
+            (None, None) => old.expires.map(|end| self.earliest().plus(end.since(old.created))),
+            (expires, ttl) => validate::expiry(expires, ttl.as_deref(), self.earliest())?,
         };
         let issued = self
             .put_new_credential(
@@ -294,7 +294,7 @@ impl<S: Scope> Tx<'_, S> {
                 },
             )
             .await?;
-        let end = self.now().plus(overlap);
+        let end = self.earliest().plus(overlap);
         old.is_revoked = overlap.is_zero();
         old.revoked = Some(old.revoked.map_or(end, |already| already.min(end)));
         self.put(permit, old.id.as_bytes().to_vec(), Some(version), &old)?;

@@ -62,12 +62,14 @@ pub(crate) struct Following {
 }
 
 impl App {
-    /// Notices what other nodes did, so that this one is in step although nobody asks it anything; unseals with what the
-    /// configuration names once that fits; writes down that the installation was restored. Once a second is right.
+    /// Notices what other nodes did, so that this one is in step although nobody asks it anything, and what the store's clock
+    /// says; unseals with what the configuration names once that fits; writes down that the installation was restored. Once
+    /// a second is right.
     ///
     /// # Errors
     /// [`Code::StorageUnavailable`] if the store does not answer.
     pub async fn look(&self) -> Result<(), AppError> {
+        self.compare_clocks().await?;
         let Some(header) = self.store.header(TenantId::PLATFORM).await? else { return Ok(()) };
         let meta = TenantMeta::from_bytes(&header.meta)?;
         let Some(record) = &meta.installation else { return Ok(()) };

@@ -55,8 +55,9 @@ impl App {
     /// `storage_unavailable` if the store does not answer. One tenant's failure is logged and does not stop the
     /// others.
     pub async fn run_due_jobs(&self) -> Result<usize, AppError> {
-        let now = self.now();
-        self.gates.sweep(now);
+        self.gates.sweep(self.now());
+        // All of it destroys or forgets something.
+        let now = self.earliest();
         if !self.is_unsealed() {
             return Ok(0);
         }

@@ -41,6 +41,7 @@ pub mod secrets;
 mod snapshot;
 mod state;
 pub mod tenants;
+mod time;
 mod turns;
 mod tx;
 mod validate;

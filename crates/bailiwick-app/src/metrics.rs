@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bailiwick_types::TenantId;
+use bailiwick_types::{Limit, TenantId};
 use parking_lot::Mutex;
 
 use crate::app::App;
@@ -59,6 +59,8 @@ pub struct Metrics {
     pub commit_times: CommitTimes,
     /// Of the tenants that were here lately, in order of their ids.
     pub tenants: Vec<(TenantId, Counts)>,
+    /// What this node grants each tenant that has no quota of its own, of the limits that each node counts for itself.
+    pub node_limits: Vec<(Limit, u64)>,
     /// What runs and what waits for its turn, by kind of work.
     pub turns: Vec<(Work, Load)>,
     /// What the store counts: name, what it is, value.
@@ -143,7 +145,9 @@ impl App {
             count: counted.commits.load(Ordering::Relaxed),
         };
         let turns = self.turns.loads().to_vec();
-        Metrics { total: *counted.total.lock(), commit_times, tenants, turns, store: self.store.metrics() }
+        let of_node = Limit::ALL.iter().copied().filter(|limit| limit.is_per_node());
+        let node_limits = of_node.map(|limit| (limit, self.config.limits.of(limit))).collect();
+        Metrics { total: *counted.total.lock(), commit_times, tenants, node_limits, turns, store: self.store.metrics() }
     }
 }
 

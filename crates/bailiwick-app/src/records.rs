@@ -339,6 +339,9 @@ pub(crate) struct VersionRecord {
     pub(crate) created: Timestamp,
     #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
     pub(crate) deleted: Option<Timestamp>,
+    /// Deleted outright: whatever the clock says, also one that is set back, or that of another node.
+    #[serde(rename = "g", default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_deleted: bool,
     #[serde(rename = "x", default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) is_destroyed: bool,
 }

@@ -86,7 +86,7 @@ impl SecretRecord {
 
 impl VersionRecord {
     fn is_gone(&self, now: Timestamp) -> bool {
-        self.is_destroyed || self.deleted.is_some_and(|moment| moment <= now)
+        self.is_destroyed || self.is_deleted || self.deleted.is_some_and(|moment| moment <= now)
     }
 
     fn info(&self, version: u64) -> VersionInfo {
@@ -219,7 +219,8 @@ impl TenantTx<'_> {
         let number = record.current;
         let version = VersionRecord {
             created: self.now(),
-            deleted: deletion_time(&place.mount, &record, self.now()),
+            deleted: deletion_time(&place.mount, &record, self.earliest()),
+            is_deleted: false,
             is_destroyed: false,
         };
         let info = version.info(number);
@@ -285,7 +286,7 @@ impl UseCase for Reveal {
         tx.concerning_version(number);
         let version = record.versions.get(&number).ok_or_else(|| AppError::new(Code::VersionNotFound))?;
         let place = Place { mount, path: self.at.path.clone(), replaces: Some(replaces) };
-        let data = if version.is_gone(tx.now()) {
+        let data = if version.is_gone(tx.latest()) {
             tx.answer_is(Code::VersionNotFound);
             None
         } else {
@@ -353,7 +354,7 @@ impl UseCase for Patch {
         let (replaces, record) = tx.load(&permit, found)?;
         check_cas(&mount, &record, self.cas)?;
         let newest = record.versions.get(&record.current);
-        if newest.is_none_or(|version| version.is_gone(tx.now())) {
+        if newest.is_none_or(|version| version.is_gone(tx.latest())) {
             return Err(AppError::new(Code::VersionNotFound));
         }
         let custom_metadata = record.custom.clone();
@@ -395,7 +396,7 @@ macro_rules! version_act {
                 let $permit = $tx.authorize::<act::$action>(found.resource()).await?;
                 let mount = mounted(mount)?;
                 let (replaces, mut record) = $tx.load(&$permit, found)?;
-                let $renewed = deletion_time(&mount, &record, $tx.now());
+                let $renewed = deletion_time(&mount, &record, $tx.earliest());
                 let $place = Place { mount, path: self.at.path.clone(), replaces: Some(replaces) };
                 let numbers = match &self.which {
                     Which::Newest => vec![record.current],
@@ -428,11 +429,13 @@ macro_rules! version_act {
 version_act!(
     /// Deletes versions so that they can be undeleted.
     Delete, SecretDelete, |tx, permit, place, number, version, _renewed| {
-        let is_live = !version.is_gone(tx.now());
-        if is_live {
-            version.deleted = Some(tx.now());
+        // What has come to its end by this node's clock is deleted all the same: by another's it may be there still.
+        let is_there = !version.is_destroyed && !version.is_deleted;
+        if is_there {
+            version.is_deleted = true;
+            version.deleted = Some(version.deleted.map_or(tx.now(), |already| already.min(tx.now())));
         }
-        is_live
+        is_there
     }
 );
 version_act!(
@@ -440,6 +443,7 @@ version_act!(
     Undelete, SecretUndelete, |tx, permit, place, number, version, renewed| {
         let is_deleted = !version.is_destroyed && version.deleted.is_some();
         if is_deleted {
+            version.is_deleted = false;
             version.deleted = renewed;
         }
         is_deleted

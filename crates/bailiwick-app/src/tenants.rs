@@ -80,7 +80,7 @@ impl PlatformUseCase for Create {
         validate::display_name(&name)?;
         validate::display_name(&admin_name)?;
         input.admin_email.as_deref().map(validate::email).transpose()?;
-        let expires = validate::expiry(None, input.admin_ttl.as_deref(), tx.now())?;
+        let expires = validate::expiry(None, input.admin_ttl.as_deref(), tx.earliest())?;
 
         let first = FirstMember { name: admin_name, email: input.admin_email.clone(), expires };
         let new = NewTenant::make(tx.app, input.slug.as_str(), name, first, tx.now())?;
@@ -414,7 +414,7 @@ impl PlatformUseCase for Delete {
             let min = bailiwick_types::time::format_duration(config.delete_hold_min);
             return Err(AppError::invalid(format!("`hold` may not be shorter than {min} on this installation")));
         }
-        let shred_at = tx.now().plus(hold);
+        let shred_at = tx.latest().plus(hold);
         let target = tx.targeted()?;
         match target.state.phase {
             Phase::Deleted => return Err(AppError::with_detail(Code::WrongState, "the tenant is deleted")),

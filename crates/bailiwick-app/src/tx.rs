@@ -143,6 +143,8 @@ pub struct Tx<'a, S> {
     meta: &'a RequestMeta,
     action: Action,
     now: Timestamp,
+    latest: Timestamp,
+    earliest: Timestamp,
     resource: EntryResource,
     decision: Decision,
     policies: Vec<String>,
@@ -358,6 +360,8 @@ impl<'a, S: Scope> Tx<'a, S> {
             meta,
             action,
             now: app.now(),
+            latest: app.latest(),
+            earliest: app.earliest(),
             resource,
             decision: Decision::None,
             policies: Vec::new(),
@@ -378,6 +382,16 @@ impl<'a, S: Scope> Tx<'a, S> {
     /// When this attempt began.
     pub(crate) fn now(&self) -> Timestamp {
         self.now
+    }
+
+    /// The same, by the clock that is ahead: whether something has ended, and what must not come early is counted from here.
+    pub(crate) fn latest(&self) -> Timestamp {
+        self.latest
+    }
+
+    /// The same, by the clock that is behind: what ends after a while is counted from here.
+    pub(crate) fn earliest(&self) -> Timestamp {
+        self.earliest
     }
 
     /// The action's name, which cursors are bound to.

@@ -46,6 +46,21 @@ pub(crate) fn database_password() -> Option<Secret<String>> {
     text("PGPASSWORD").map(Secret::new)
 }
 
+/// Where the password file of PostgreSQL's clients is.
+#[derive(Debug)]
+pub(crate) enum PasswordFile {
+    /// Where `PGPASSFILE` says.
+    Named(PathBuf),
+    /// In the home directory, if it is there.
+    Usual(PathBuf),
+}
+
+/// The file that `PGPASSFILE` names, or else `~/.pgpass`.
+pub(crate) fn database_password_file() -> Option<PasswordFile> {
+    let usual = || text("HOME").map(|home| PasswordFile::Usual(PathBuf::from(home).join(".pgpass")));
+    text("PGPASSFILE").map(|path| PasswordFile::Named(PathBuf::from(path))).or_else(usual)
+}
+
 /// An empty variable is one that is not set.
 #[expect(clippy::disallowed_methods, reason = "this is where the environment enters")]
 fn text(name: &str) -> Option<String> {

@@ -132,6 +132,12 @@ fn metrics(call: &Call) -> Result<String, std::fmt::Error> {
     page.value(&format!("{{node=\"{}\",version=\"{VERSION}\"}}", escaped(call.app().node())), 1)?;
     page.family("bailiwick_draining", "gauge", "Whether the node is about to stop.")?;
     page.value("", u64::from(call.server.is_draining.load(Ordering::Relaxed)))?;
+    page.family(
+        "bailiwick_clocks_apart_milliseconds",
+        "gauge",
+        "How far this node's clock is surely off the database's, either way; 0 where the database has none.",
+    )?;
+    page.value("", u64::try_from(call.app().clocks_apart().as_millis()).unwrap_or(u64::MAX))?;
     of_app(&mut page, &call.app().metrics())?;
 
     let isolation = call.app().isolation().status();
@@ -197,6 +203,14 @@ fn of_app(page: &mut Page, metrics: &Metrics) -> std::fmt::Result {
         for (tenant, counts) in &metrics.tenants {
             page.value(&format!("{{tenant=\"{tenant}\"}}"), of(counts))?;
         }
+    }
+    page.family(
+        "bailiwick_node_limit",
+        "gauge",
+        "What this node alone grants a tenant without a quota of its own; every other node grants as much again.",
+    )?;
+    for (limit, value) in &metrics.node_limits {
+        page.value(&format!("{{limit=\"{limit}\"}}"), *value)?;
     }
     type OfLoad = fn(&Load) -> u64;
     let loads: [(&'static str, &'static str, &str, OfLoad); 3] = [

@@ -30,13 +30,14 @@ pub struct FaultyStore {
     plan: Mutex<BTreeMap<u64, Fault>>,
     commits: AtomicU64,
     is_down: AtomicBool,
+    clock: Mutex<Option<Timestamp>>,
 }
 
 impl FaultyStore {
     /// The store, without faults yet.
     pub fn new(inner: Arc<dyn Store>) -> Arc<Self> {
         let (plan, commits, is_down) = (Mutex::default(), AtomicU64::new(0), AtomicBool::new(false));
-        Arc::new(Self { inner, plan, commits, is_down })
+        Arc::new(Self { inner, plan, commits, is_down, clock: Mutex::default() })
     }
 
     /// How many commits were tried so far.
@@ -57,6 +58,11 @@ impl FaultyStore {
     /// While down, everything fails and nothing is applied.
     pub fn set_down(&self, is_down: bool) {
         self.is_down.store(is_down, Ordering::SeqCst);
+    }
+
+    /// Gives the store a clock of its own, which shows this until it is set again; `None`: what the engine says.
+    pub fn set_clock(&self, now: Option<Timestamp>) {
+        *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = now;
     }
 
     fn up(&self) -> Result<&dyn Store, StoreError> {
@@ -171,6 +177,14 @@ impl Store for FaultyStore {
 
     async fn ping(&self) -> Result<(), StoreError> {
         self.up()?.ping().await
+    }
+
+    async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
+        let own = *self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        match own {
+            Some(now) => self.up().map(|_| Some(now)),
+            None => self.up()?.clock().await,
+        }
     }
 
     fn metrics(&self) -> Vec<(&'static str, &'static str, u64)> {

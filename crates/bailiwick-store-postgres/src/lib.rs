@@ -22,6 +22,7 @@ mod fence;
 mod lane;
 mod memory;
 mod metrics;
+mod passfile;
 mod pool;
 mod read;
 mod roles;
@@ -408,6 +409,11 @@ impl Store for PostgresStore {
         } else {
             read::damaged("a write that was acknowledged cannot be read")
         }
+    }
+
+    async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
+        let rows = self.shared.rows(Plane::Platform, Query::Clock, &[]).await?;
+        rows.first().map(|row| read::get(row, 0).map(Timestamp::from_unix_ms)).transpose()
     }
 
     fn metrics(&self) -> Vec<Counter> {

@@ -185,5 +185,6 @@ statements! {
 
     Beat(UUID, INT2) = "UPDATE bailiwick.pulse SET beat = beat + 1 WHERE tenant = $1 AND slot = $2 RETURNING beat";
     Pulse(UUID, INT2) = "SELECT beat FROM bailiwick.pulse WHERE tenant = $1 AND slot = $2";
+    Clock() = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
     Size() = "SELECT pg_database_size(current_database())";
 }

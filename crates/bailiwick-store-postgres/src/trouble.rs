@@ -9,6 +9,9 @@ pub enum OpenError {
     /// The URL is not one of a PostgreSQL database, or asks for something that there is not.
     #[error("{0}")]
     Url(String),
+    /// Which password is meant is not clear.
+    #[error("{0}")]
+    Password(String),
     /// The database does not answer, or does not let this node in.
     #[error("the database cannot be reached: {why}")]
     Unreachable {
@@ -41,6 +44,9 @@ impl OpenError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Url(_) => Some("postgres://ROLE@HOST:PORT/DATABASE; see docs/operating/postgres.md"),
+            Self::Password(_) => Some(
+                "hosts of one database have the same roles: one line with `*` for the host, or `--store-password-file`",
+            ),
             Self::Unreachable { hint, .. } => *hint,
             Self::Crowded(_) => Some(
                 "raise `max_connections`, or the role's or database's limit, to 14 for each node and 10 more; \
@@ -71,7 +77,8 @@ impl OpenError {
         let is_password =
             why.contains("password missing") || error.code().is_some_and(|code| *code == SqlState::INVALID_PASSWORD);
         let hint = is_password.then_some(
-            "put its password into a file and name that with `--store-password-file` or `[store] password_file`",
+            "put its password into a file and name that with `--store-password-file` or `[store] password_file`, \
+             or into `~/.pgpass`",
         );
         Self::Unreachable { why, hint }
     }

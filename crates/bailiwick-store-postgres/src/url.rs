@@ -134,7 +134,7 @@ impl Url {
 
     /// The same, with this password.
     #[must_use]
-    pub fn with_password(mut self, password: &str) -> Self {
+    pub fn with_password(mut self, password: impl AsRef<[u8]>) -> Self {
         self.config.password(password);
         self
     }
@@ -144,15 +144,18 @@ impl Url {
         self.config.get_password().is_some()
     }
 
+    /// Its hosts, each with its port.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (&Host, u16)> {
+        let ports = self.config.get_ports();
+        let port = move |at: usize| ports.get(at).or_else(|| ports.first()).copied().unwrap_or(5432);
+        self.config.get_hosts().iter().enumerate().map(move |(at, host)| (host, port(at)))
+    }
+
     /// The URL for people: no password.
     pub fn shown(&self) -> String {
-        let hosts = self.config.get_hosts().iter().enumerate().map(|(at, host)| {
-            let ports = self.config.get_ports();
-            let port = ports.get(at).or_else(|| ports.first()).copied().unwrap_or(5432);
-            match host {
-                Host::Tcp(name) => format!("{name}:{port}"),
-                Host::Unix(path) => path.display().to_string(),
-            }
+        let hosts = self.places().map(|(host, port)| match host {
+            Host::Tcp(name) => format!("{name}:{port}"),
+            Host::Unix(path) => path.display().to_string(),
         });
         let hosts: Vec<String> = hosts.collect();
         let (user, name) = (self.config.get_user(), self.config.get_dbname());

@@ -141,6 +141,11 @@ pub trait Store: Send + Sync + 'static {
     /// A cheap end-to-end check that reads and durable writes work, for readiness.
     async fn ping(&self) -> Result<(), StoreError>;
 
+    /// What time it is by a clock that all processes which share the store can ask. `None`: there is none but this machine's.
+    async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(None)
+    }
+
     /// What the engine counts, for monitoring: a name that fits Prometheus (`postgres_reconnects_total`; what ends in
     /// `_total` only grows), what it is, and its value. Nothing of one tenant.
     fn metrics(&self) -> Vec<(&'static str, &'static str, u64)> {

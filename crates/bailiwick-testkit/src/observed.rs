@@ -185,6 +185,10 @@ impl Store for Observed {
         self.inner.ping().await
     }
 
+    async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.inner.clock().await
+    }
+
     async fn size_bytes(&self) -> Result<u64, StoreError> {
         self.note(&[], "size_bytes".to_owned());
         self.inner.size_bytes().await

@@ -204,8 +204,19 @@ impl World {
 
     /// As [`World::another_node`], with something between it and the store.
     pub fn another_node_over(&self, store: Arc<dyn Store>, name: &str, app: AppConfig) -> Arc<Server> {
+        self.another_node_by(Arc::clone(&self.clock), store, name, app)
+    }
+
+    /// As [`World::another_node_over`], with a clock of its own.
+    pub fn another_node_by(
+        &self,
+        clock: Arc<TestClock>,
+        store: Arc<dyn Store>,
+        name: &str,
+        app: AppConfig,
+    ) -> Arc<Server> {
         let app = AppConfig { node: name.to_owned(), ..app };
-        let app = App::new(store, Arc::clone(&self.clock) as _, Arc::clone(&self.random) as _, app);
+        let app = App::new(store, clock, Arc::clone(&self.random) as _, app);
         let http = HttpConfig { root_key_file: Some(self.root_key_file()), ..self.options.http.clone() };
         Server::new(app, http).expect("no two routes collide")
     }

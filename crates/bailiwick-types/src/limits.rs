@@ -54,6 +54,14 @@ limits! {
     IdempotencyKeys = "idempotency_keys", 100_000, 1_000_000, "keys", "remembered Idempotency-Keys of the last 24 hours";
 }
 
+impl Limit {
+    /// Whether each node counts for itself and grants all of it: nodes do not know how many they are. Of any other limit the
+    /// store counts, for all nodes together.
+    pub const fn is_per_node(self) -> bool {
+        matches!(self, Self::RequestsPerSecond | Self::ConcurrentRequests | Self::QueuedRequests)
+    }
+}
+
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -132,3 +140,15 @@ pub const BODY_BYTES_MAX: usize = 2 * 1_048_576;
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
 /// Items on a page unless the caller asks otherwise.
 pub const PAGE_SIZE_DEFAULT: u64 = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_each_node_grants_for_itself_is_said_to_be_so() {
+        for limit in Limit::ALL {
+            assert_eq!(limit.is_per_node(), limit.summary().contains("on one node"), "{limit}");
+        }
+    }
+}

@@ -3,7 +3,7 @@
 //! That it is whole and in order, that nobody changed a byte since it was sealed, that its entries' leaves give the root
 //! that the tenant's key and the installation's have signed. What is in it, only its recipient can look at.
 
-use std::io::{Read, Seek as _};
+use std::io::{Read, Seek};
 
 use bailiwick_ledger::Hash;
 use bailiwick_ledger::bundle::{
@@ -56,6 +56,9 @@ pub struct Unfinished {
     pub keep_bytes: u64,
 }
 
+/// How much room is made for a frame before any of it was seen.
+const ROOM_AT_FIRST: usize = 1 << 16;
+
 struct Frames<R> {
     reader: R,
     checker: BundleChecker,
@@ -83,7 +86,8 @@ impl<R: Read> Frames<R> {
         let cut_off = || self.checker.error(BundleProblem::CutOff);
         let head = <[u8; FRAME_HEAD_BYTES]>::try_from(head.as_slice()).map_err(|_| cut_off())?;
         let (kind, length) = Kind::of_head(&head).map_err(|problem| self.checker.error(problem))?;
-        let mut payload = Vec::with_capacity(length);
+        // A length is a promise of whoever wrote it: room is made for what there is, not for what is promised.
+        let mut payload = Vec::with_capacity(length.min(ROOM_AT_FIRST));
         let wanted = u64::try_from(length).unwrap_or(u64::MAX);
         self.reader.by_ref().take(wanted).read_to_end(&mut payload).map_err(BundleVerifyError::Read)?;
         if payload.len() != length {
@@ -128,7 +132,7 @@ pub fn verify_bundle(reader: impl Read, pinned: &[VerifierKey]) -> Result<Bundle
 ///
 /// # Errors
 /// [`BundleVerifyError`] if what is there is no beginning of a bundle.
-pub fn unfinished(file: &mut std::fs::File) -> Result<Option<Unfinished>, BundleVerifyError> {
+pub fn unfinished(file: &mut (impl Read + Seek)) -> Result<Option<Unfinished>, BundleVerifyError> {
     file.rewind().map_err(BundleVerifyError::Read)?;
     let mut frames = Frames::begin(std::io::BufReader::with_capacity(1 << 16, file))?;
     let mut found = None;

@@ -78,7 +78,7 @@ impl App {
         let known = self.known_credential(snapshot, presented.id()).await?.ok_or_else(dead)?;
         let verifier = StoredVerifier { keyring, verifier: &known.verifier };
         let principal = Arc::clone(&known.principal);
-        let verified = authenticate(presented, &known.facts, principal, &verifier, self.now(), meta.source)?;
+        let verified = authenticate(presented, &known.facts, principal, &verifier, self.latest(), meta.source)?;
         Ok((known, verified))
     }
 

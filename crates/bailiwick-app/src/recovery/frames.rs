@@ -7,6 +7,9 @@ use bailiwick_ledger::bundle::{BundleChecker, BundleError, BundleProblem, FRAME_
 
 use crate::error::AppError;
 
+/// How much room is made for a frame before any of it was seen.
+const ROOM_AT_FIRST: usize = 1 << 16;
+
 /// One frame.
 pub(super) struct Frame {
     pub(super) kind: Kind,
@@ -78,7 +81,12 @@ fn read_frame(reader: &mut BufReader<File>, is_begun: bool) -> Result<Option<Fra
     }
     reader.read_exact(rest)?;
     let (kind, length) = Kind::of_head(&head).map_err(Failed::Bundle)?;
-    let mut payload = vec![0u8; length];
-    reader.read_exact(&mut payload)?;
+    // A length is a promise of whoever wrote it: room is made for what there is, not for what is promised.
+    let mut payload = Vec::with_capacity(length.min(ROOM_AT_FIRST));
+    let wanted = u64::try_from(length).unwrap_or(u64::MAX);
+    reader.by_ref().take(wanted).read_to_end(&mut payload)?;
+    if payload.len() != length {
+        return Err(Failed::Bundle(BundleProblem::CutOff));
+    }
     Ok(Some(Frame { kind, payload }))
 }

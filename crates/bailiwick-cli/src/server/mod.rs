@@ -5,6 +5,7 @@ pub(crate) mod config;
 pub(crate) mod credentials;
 mod logging;
 mod node;
+mod passfile;
 mod program;
 mod prover;
 mod start;

@@ -1,7 +1,8 @@
 //! The one place that knows which engines there are: a store's URL in, a store out.
 //!
 //! `sqlite:PATH` is the embedded engine; `postgres://…` many nodes on one database. The password of a database is not part
-//! of its URL, which is seen in process lists and in files: it comes from a file of its own, or from `PGPASSWORD`.
+//! of its URL, which is seen in process lists and in files: it comes from a file of its own, or from where PostgreSQL's own
+//! clients find it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use bailiwick_store_postgres::{OpenError, PostgresStore, Url, Way};
 use bailiwick_store_sqlite::{SqliteSnapshot, SqliteStore};
 use bailiwick_types::{ErrorClass, Secret};
 
+use super::passfile;
 use crate::env;
 use crate::fail::Fail;
 use crate::files;
@@ -45,15 +47,7 @@ impl StoreUrl {
         }
         let way = Way { system_roots: bailiwick_client::system_authorities(), ..way };
         let url = Url::parse_with(text, way).map_err(|error| not_opened(&error))?;
-        let password = match password_file {
-            Some(file) => {
-                let text = std::fs::read_to_string(file).map_err(|error| Fail::file(file, &error))?;
-                Some(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned()))
-            }
-            None if url.has_password() => None,
-            None => env::database_password(),
-        };
-        Ok(Self::Postgres(Box::new(match password {
+        Ok(Self::Postgres(Box::new(match password_of(&url, password_file)? {
             Some(password) => url.with_password(password.expose()),
             None => url,
         })))
@@ -117,10 +111,29 @@ impl StoreUrl {
     }
 }
 
+/// The password of a database: from its own file, else as its URL has it, else from `PGPASSWORD`, else from the password
+/// file of PostgreSQL's clients. The nearest to this program goes first; what is not reached is not read.
+fn password_of(url: &Url, own_file: Option<&Path>) -> Result<Option<Secret<Vec<u8>>>, Fail> {
+    if let Some(file) = own_file {
+        let text = std::fs::read(file).map(Secret::new).map_err(|error| Fail::file(file, &error))?;
+        let end = text.expose().iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |last| last + 1);
+        return Ok(text.expose().get(..end).map(|password| Secret::new(password.to_vec())));
+    }
+    if url.has_password() {
+        return Ok(None);
+    }
+    if let Some(password) = env::database_password() {
+        return Ok(Some(Secret::new(password.expose().as_bytes().to_vec())));
+    }
+    let Some(file) = env::database_password_file() else { return Ok(None) };
+    let Some(contents) = passfile::read(&file)? else { return Ok(None) };
+    url.password_in(contents.expose()).map_err(|error| not_opened(&error))
+}
+
 /// A database that cannot be opened, as the command line says it.
 pub(crate) fn not_opened(error: &OpenError) -> Fail {
     let (class, code) = match error {
-        OpenError::Url(_) => (ErrorClass::Invalid, "invalid_store_url"),
+        OpenError::Url(_) | OpenError::Password(_) => (ErrorClass::Invalid, "invalid_store_url"),
         OpenError::Unreachable { .. } | OpenError::Crowded(_) => (ErrorClass::Busy, "store_not_opened"),
         OpenError::Unsafe { .. } => (ErrorClass::Denied, "unsafe_way_to_database"),
         OpenError::Schema(_) => (ErrorClass::Conflict, "unknown_schema"),

@@ -58,3 +58,55 @@ fn a_tenant_goes_out_is_checked_far_away_and_comes_back() {
     dev.act_as(&acme);
     assert!(dev.house.sh("secret get secret/app/db").ok().out.contains("kept"));
 }
+
+/// The recipe of docs/operating/recovery.md, "Go back to an earlier moment", word for word.
+#[test]
+fn a_tenant_is_put_up_elsewhere_as_it_was_at_an_entry() {
+    let (mut here, mut cell) = (Dev::start(), Dev::start());
+    let (operator, target) = (here.operator.clone(), cell.operator.clone());
+    here.act_as(&operator);
+    let made = here.house.sh("tenant create initech -o json").json();
+    let owner = made["admin"]["credential"].as_str().unwrap().to_owned();
+    here.act_as(&owner);
+    here.house.sh("mount create kv").ok();
+    here.house.sh("ledger export --file before.ledger").ok();
+    here.house.sh("secret put kv/app value=good").ok();
+    let good = here.house.sh("ledger list --action secret:write --limit 1 -q").word();
+    // From here on everything goes wrong.
+    here.house.sh("secret put kv/app value=bad").ok();
+    here.house.sh("secret put kv/worse value=bad").ok();
+    here.house.sh("ledger export --file later.ledger").ok();
+
+    // The target says whom to seal it to; the owner has it exported; the operator closes what went wrong.
+    cell.act_as(&target);
+    let recipient = cell.house.sh("platform recipient -o json").json()["recipient"].as_str().unwrap().to_owned();
+    here.act_as(&operator);
+    let key = here.house.sh("platform recipient -o json").json()["installation_key"].as_str().unwrap().to_owned();
+    here.act_as(&owner);
+    let size = (good.parse::<u64>().unwrap() + 1).to_string();
+    here.house.run(&["tenant", "export", "--at", &size, "--to-recipient", &recipient, "--file", "then.bwk"]).ok();
+    here.act_as(&operator);
+    here.house.sh("tenant suspend initech --yes").ok();
+
+    for file in ["then.bwk", "before.ledger", "later.ledger"] {
+        std::fs::copy(here.house.path(file), cell.house.path(file)).unwrap();
+    }
+    let held = cell.house.run(&["verify", "then.bwk", "--key", &key, "-o", "json"]).json();
+    assert_eq!(held["slug"], "initech");
+    cell.house.run(&["tenant", "import", "--file", "then.bwk", "--key", &key, "--dry-run"]).ok();
+    let imported = cell.house.run(&["tenant", "import", "--file", "then.bwk", "--key", &key, "-o", "json"]).json();
+    assert_eq!((&imported["outcome"], imported["entries"].to_string()), (&"created".into(), size));
+    let recovery = imported["recovery"]["credential"].as_str().unwrap().to_owned();
+
+    // As it was, and of all credentials only the new one is good.
+    cell.act_as(&recovery);
+    assert!(cell.house.sh("secret get kv/app").ok().out.contains("good"));
+    cell.house.sh("secret get kv/worse").fails(5);
+    cell.act_as(&owner);
+    cell.house.sh("secret get kv/app").fails(3);
+    // Its ledger goes on from what it was then. What was written after that is of the ledger that was left behind.
+    cell.act_as(&recovery);
+    cell.house.sh("ledger export --file now.ledger").ok();
+    cell.house.sh("verify now.ledger --previous before.ledger").ok();
+    cell.house.sh("verify now.ledger --previous later.ledger").fails(6);
+}

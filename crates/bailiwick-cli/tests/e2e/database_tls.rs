@@ -177,3 +177,43 @@ fn a_password_comes_from_its_file_or_from_the_environment() {
     assert!(wrong.err.contains("password authentication failed"), "{}", wrong.err);
     assert!(!wrong.err.contains("nonsense"), "{}", wrong.err);
 }
+
+#[test]
+fn a_password_comes_from_the_password_file_of_postgresqls_clients() {
+    let (mut house, cluster) = (House::new(), Cluster::start().unwrap());
+    let base = cluster.database("base").unwrap();
+    let place = base.server_url.split_once('@').unwrap().1;
+    let (host, port) = (place.split([':', '/']).next().unwrap(), place.split([':', '/']).nth(1).unwrap());
+    let check = format!("store check --store postgres://{}@{place}", base.server);
+    let line = |role: &str, password: &str| format!("{host}:{port}:base:{role}:{password}\n");
+    let good = line("somebody", "else") + &line(&base.server, &password(&base)) + "*:*:*:*:nonsense\n";
+
+    // In the home directory, and for nobody else to read.
+    let file = house.file(".pgpass", &good);
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+    let exposed = house.sh(&check).fails(2);
+    assert!(exposed.err.contains("others may read it") && exposed.err.contains("chmod 600"), "{}", exposed.err);
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let known = house.sh(&check).fails(6);
+    assert!(known.err.contains("no schema"), "{}", known.err);
+
+    // What is nearer goes first, and then the file is not even looked at.
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    house.set("PGPASSWORD", "hunter2");
+    let wrong = house.sh(&check).fails(9);
+    assert!(wrong.err.contains("password authentication failed"), "{}", wrong.err);
+    house.unset("PGPASSWORD");
+
+    // Elsewhere, where it has to be there.
+    house.set("PGPASSFILE", "own.pgpass");
+    let gone = house.sh(&check).fails(2);
+    assert!(gone.err.contains("own.pgpass") && gone.err.contains("PGPASSFILE"), "{}", gone.err);
+    let own = house.file("own.pgpass", line(&base.server, "nonsense"));
+    std::fs::set_permissions(&own, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let wrong = house.sh(&check).fails(9);
+    assert!(wrong.err.contains("password authentication failed"), "{}", wrong.err);
+    assert!(!wrong.err.contains("nonsense"), "{}", wrong.err);
+    house.file("own.pgpass", &good);
+    let known = house.sh(&check).fails(6);
+    assert!(known.err.contains("no schema"), "{}", known.err);
+}

@@ -1,10 +1,12 @@
-//! A node that sleeps through a revocation wakes up without the right; and so do nodes whose clocks disagree.
+//! A node that sleeps through a revocation wakes up without the right; and so do nodes whose clocks disagree, which end what
+//! has an end by the database's clock.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant};
 
 use bailiwick_pgkit::{Cluster, Program, is_ready};
+use bailiwick_types::api::identity::{IssueCredential, IssuedKey};
 
 use super::caller::Outcome;
 use super::dice::{Dice, rounds};
@@ -109,4 +111,42 @@ fn clocks_that_disagree_by_minutes_revive_nothing() {
     let record = Record::of(&fleet, &tenants[0], &fleet.nodes[1]);
     let (first, last) = record.span();
     assert!(last - first > 600, "the clocks agree within {} s", last - first);
+}
+
+/// A key that is good for so long, issued through a node.
+fn issue_for(tenant: &Tenant, node: &Node, account: &str, ttl: &str) -> IssuedKey {
+    let (description, source_networks) = (String::new(), Vec::new());
+    let body = IssueCredential { description, expires: None, ttl: Some(ttl.to_owned()), source_networks };
+    tenant.owner(node).must(&tenant.routes().issue_key(account, &body))
+}
+
+#[test]
+fn what_ends_does_so_by_the_databases_clock_on_a_node_that_is_behind() {
+    if !is_ready(&[Program::Postgres, Program::Faketime]) {
+        return;
+    }
+    let cluster = Cluster::start().unwrap();
+    let store = migrated(&cluster).server_url;
+    let fleet = Fleet::start_with([0, 420, -300].map(|skew| Settings { store: store.clone(), skew }));
+    let tenant = fleet.tenant("acme");
+    let account = tenant.subject(&fleet.nodes[0], "reader").account;
+    let [right, ahead, behind] = [&fleet.nodes[0], &fleet.nodes[1], &fleet.nodes[2]];
+
+    // By its own clock the node that is behind would take it for five minutes more.
+    let long = issue_for(&tenant, right, &account, "1d");
+    behind.caller(&long.credential).done(&tenant.read_shared());
+    let key = issue_for(&tenant, right, &account, "3s");
+    let ask = |node: &Node| node.caller(&key.credential).ask(&tenant.read_shared());
+    let until = Instant::now() + PATIENCE;
+    for node in [right, behind] {
+        while ask(node).is_done() {
+            assert!(Instant::now() < until, "the key has not ended");
+        }
+    }
+    // And the one that is ahead gives nobody seven minutes more.
+    let spans = [right, ahead, behind].map(|node| issue_for(&tenant, node, &account, "1h").key.expires.unwrap());
+    let first = spans[0].unix_ms();
+    for end in spans {
+        assert!(end.unix_ms() - first < 60_000, "an hour ends at {end}, and at {} elsewhere", spans[0]);
+    }
 }

@@ -131,7 +131,7 @@ impl Books {
             Some(bytes)
         };
         let (frames, ledger, last) = match (field(), field(), field()) {
-            (Some(frames), Some(ledger), Some(last)) => (frames, ledger, last),
+            (Some(frames), Some(ledger), Some(last)) if rest.is_empty() => (frames, ledger, last),
             _ => return Err(bad()),
         };
         books.frames = CompactRange::from_bytes(frames).ok_or_else(bad)?;

@@ -43,6 +43,20 @@ async fn increment(store: &dyn Store, tenant: TenantId) {
     }
 }
 
+#[tokio::test]
+async fn all_nodes_ask_one_clock() {
+    let (_house, one, two) = two_nodes().await;
+    let mut last = one.clock().await.unwrap().unwrap();
+    // The database is on this machine.
+    let own = i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap();
+    assert!((last.unix_ms() - own).abs() < 60_000, "{last}");
+    for node in [&two, &one, &two] {
+        let now = node.clock().await.unwrap().unwrap();
+        assert!(now >= last, "{now} after {last}");
+        last = now;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_increment_is_lost_between_nodes() {
     const EACH: u64 = 60;

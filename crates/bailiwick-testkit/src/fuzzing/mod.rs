@@ -8,6 +8,7 @@
 //! # Deliberately absent
 //! Sizes at which parsers become slow: those are limits, and tested as such.
 
+mod bundle;
 mod dice;
 mod doors;
 mod evidence;
@@ -48,6 +49,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "export", run: evidence::export, seeds: evidence::exports, rounds: 1_000 },
     Target { name: "proof", run: evidence::proof, seeds: evidence::proofs, rounds: 1_000 },
     Target { name: "attestation", run: evidence::attestation, seeds: evidence::attestations, rounds: 2_000 },
+    Target { name: "bundle", run: bundle::bundle, seeds: bundle::bundles, rounds: 2_000 },
+    Target { name: "import", run: bundle::import, seeds: bundle::changes, rounds: 200 },
     Target { name: "request", run: world::request, seeds: world::requests, rounds: 400 },
 ];
 

@@ -9,6 +9,7 @@ use bailiwick_http::Server;
 use bailiwick_store::Store;
 use bailiwick_store_conformance::{Fault, FaultyStore};
 use bailiwick_testkit::{Plane, Tenant, World, WorldOptions, names};
+use bailiwick_types::{Limit, Limits};
 use serde_json::{Value, json};
 
 /// The world's own node, and another one that is unsealed and has everything of both tenants in its caches.
@@ -89,6 +90,35 @@ fn a_quota_that_one_node_raises_lets_in_who_knocks_at_the_other() {
         // Room comes with time, also where there is much of it.
         world.advance(Duration::from_millis(1));
     }
+}
+
+#[test]
+fn each_node_grants_a_rate_in_full_and_says_that_it_does() {
+    let (world, other) = two_nodes_with(AppConfig {
+        limits: {
+            let mut limits = Limits::default();
+            limits.set(Limit::RequestsPerSecond, Some(7));
+            limits
+        },
+        ..AppConfig::default()
+    });
+    let own = &world.acme;
+    // What was asked to fill the caches is forgotten.
+    world.advance(Duration::from_secs(1));
+    // By turns, as behind a load balancer; and then all at one, as over one connection.
+    for nodes in [[&other, world.server()], [&other, &other]] {
+        let answers: Vec<u16> = (0..30).map(|number| reads(&world, nodes[number % 2], own).status).collect();
+        let let_in = answers.iter().filter(|status| **status == 200).count();
+        let distinct = if Arc::ptr_eq(nodes[0], nodes[1]) { 1 } else { 2 };
+        assert_eq!(let_in, 7 * distinct, "{answers:?}");
+        assert!(answers.iter().all(|status| matches!(status, 200 | 429)));
+        world.advance(Duration::from_secs(1));
+    }
+    reads(&world, &other, &world.globex).expect(200);
+    let page = world.request("GET", "/metrics").through(&other.operations().unwrap()).send().text();
+    assert!(page.contains("\nbailiwick_node_limit{limit=\"requests_per_second\"} 7\n"), "{page}");
+    assert!(page.contains("\nbailiwick_node_limit{limit=\"concurrent_requests\"} 1024\n"), "{page}");
+    assert!(!page.contains("bailiwick_node_limit{limit=\"secrets\"}"), "the store counts those");
 }
 
 #[test]

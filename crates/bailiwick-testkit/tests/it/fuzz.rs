@@ -32,7 +32,7 @@ macro_rules! targets {
 
 targets! {
     credential, ids, names, time, share, policy, json, path, query, cursor, merge_patch, vault_request, vault_body, entry,
-    note, export, proof, attestation, request,
+    note, export, proof, attestation, bundle, import, request,
 }
 
 #[test]

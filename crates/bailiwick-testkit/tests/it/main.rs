@@ -11,6 +11,7 @@
 
 mod attestations;
 mod bundles;
+mod clocks;
 mod fleet;
 mod flood;
 mod foreign;
