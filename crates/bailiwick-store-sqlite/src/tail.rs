@@ -276,11 +276,13 @@ impl Tail {
 
     /// Pending entries of a tenant from an index on, at most `limit`.
     pub(crate) fn entries(&self, no: i64, from: u64, limit: usize) -> Vec<StoredEntry> {
-        let stored =
-            |(index, entry): (u64, &Logged)| StoredEntry { index, leaf: entry.leaf, sealed: entry.sealed.to_vec() };
         let tenants = self.tenants.read();
         let Some(pending) = tenants.get(&no) else { return Vec::new() };
-        (pending.first..).zip(&pending.entries).skip_while(|(index, _)| *index < from).take(limit).map(stored).collect()
+        let first = from.max(pending.first);
+        let wanted = usize::try_from(first - pending.first).ok().and_then(|before| pending.entries.get(before..));
+        let stored =
+            |(index, entry): (u64, &Logged)| StoredEntry { index, leaf: entry.leaf, sealed: entry.sealed.to_vec() };
+        (first..).zip(wanted.unwrap_or_default()).take(limit).map(stored).collect()
     }
 
     /// Pending leaf hashes of a tenant's entries `from..to`.
