@@ -1,6 +1,6 @@
 //! How long it takes to find something in the ledger of a tenant with very many entries.
 //!
-//! `cargo run --release -p bailiwick-testkit --example large_ledger -- [entries] [times]`
+//! `cargo run --release -p bailiwick-testkit --example large_ledger -- [entries] [times] [questions with this in them]`
 //!
 //! Entries are sealed here and handed to the store, 4,096 at a time; ten million and their index take several minutes and about
 //! 7 GB below `TMPDIR`. Then the first page of each question is asked for through the native door, newest first: 100 entries, if there are as many,
@@ -37,7 +37,8 @@ fn main() {
     let world = World::with(WorldOptions { store: Some(Options::default()), ..WorldOptions::default() });
     grow(&world, entries);
     index(&world);
-    for question in questions(entries) {
+    let wanted = args.next().unwrap_or_default();
+    for question in questions(entries).into_iter().filter(|question| question.contains(&wanted)) {
         ask(&world, &question, times);
     }
 }
