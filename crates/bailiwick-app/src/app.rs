@@ -11,7 +11,7 @@
 mod admission;
 mod authority;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -115,7 +115,7 @@ pub struct App {
     pub(crate) gates: Gates,
     pub(crate) turns: Turns,
     /// Whose ledgers wait for their index.
-    pub(crate) indexing: Mutex<BTreeSet<TenantId>>,
+    pub(crate) indexing: Mutex<BTreeMap<TenantId, crate::ledger::Wanted>>,
     pub(crate) isolation: IsolationBoard,
     /// What [`AppConfig::build`] said.
     pub(crate) build: tokio::sync::OnceCell<Option<String>>,

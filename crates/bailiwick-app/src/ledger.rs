@@ -3,6 +3,7 @@
 mod filter;
 mod index;
 mod indexing;
+mod places;
 mod search;
 
 use bailiwick_authz::Permit;
@@ -21,6 +22,7 @@ use bailiwick_types::{Resource, ResourceKind, TenantId};
 use data_encoding::BASE64;
 
 pub use filter::Filter;
+pub(crate) use indexing::Wanted;
 
 use crate::app::{App, PlatformUseCase, UseCase};
 use crate::error::AppError;

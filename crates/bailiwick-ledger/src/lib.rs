@@ -31,4 +31,4 @@ pub use proof::{
     LeafRange, NodeRun, ProofError, consistency_ranges, inclusion_ranges, range_hash, stored_runs, verify_consistency,
     verify_inclusion,
 };
-pub use tree::{CompactRange, Hash, empty_root, leaf_hash, node_hash, sha256};
+pub use tree::{CompactRange, Hash, LeafRun, empty_root, leaf_hash, leaf_hash_in_place, node_hash, sha256};

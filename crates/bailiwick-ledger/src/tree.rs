@@ -50,6 +50,17 @@ pub fn leaf_hash(entry: &[u8]) -> Hash {
     into_hash(&context.finish())
 }
 
+/// As [`leaf_hash`], of an entry with one byte before it, which is as it was afterwards. So nothing is copied.
+pub fn leaf_hash_in_place(byte_and_entry: &mut [u8]) -> Hash {
+    let Some(first) = byte_and_entry.first_mut() else { return leaf_hash(&[]) };
+    let before = std::mem::replace(first, LEAF);
+    let hash = sha256(byte_and_entry);
+    if let Some(first) = byte_and_entry.first_mut() {
+        *first = before;
+    }
+    hash
+}
+
 /// The hash of an inner node: SHA-256(0x01 ‖ left ‖ right), RFC 9162 section 2.1.1.
 pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
     let mut buffer = [NODE; 65];
@@ -152,6 +163,52 @@ impl CompactRange {
         }
         self.nodes.push(hash);
         self.size = self.size.saturating_add(added);
+    }
+
+    /// Appends a run of leaves. `None`, and nothing is done, if it does not begin where the tree ends.
+    pub fn extend(&mut self, run: &LeafRun) -> Option<()> {
+        if run.first != self.size {
+            return None;
+        }
+        run.subtrees.iter().for_each(|(height, root)| self.push(*height, *root, |_, _, _| {}));
+        Some(())
+    }
+}
+
+/// Leaves side by side somewhere in a tree, hashed as far as that goes without those around them: who has many leaves hashes
+/// runs of them at the same time, and only puts them together in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeafRun {
+    first: u64,
+    next: u64,
+    // INVARIANT: heights and roots of the fewest complete subtrees that are these leaves, from left to right.
+    subtrees: Vec<(u8, Hash)>,
+}
+
+impl LeafRun {
+    /// A run that begins with this leaf, and has none yet.
+    pub fn at(first: u64) -> Self {
+        Self { first, next: first, subtrees: Vec::new() }
+    }
+
+    /// Adds the next leaf.
+    pub fn push(&mut self, leaf: Hash) {
+        let (mut height, mut number, mut hash) = (0, self.next, leaf);
+        // What is left of a right sibling is its left one if that has the same height, and then lies in the run.
+        while number & 1 == 1
+            && let Some((_, left)) = self.subtrees.pop_if(|(of, _)| *of == height)
+        {
+            hash = node_hash(&left, &hash);
+            height += 1;
+            number >>= 1;
+        }
+        self.subtrees.push((height, hash));
+        self.next = self.next.saturating_add(1);
+    }
+
+    /// The index of the leaf that would be added next.
+    pub fn next(&self) -> u64 {
+        self.next
     }
 }
 

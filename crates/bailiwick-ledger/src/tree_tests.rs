@@ -38,6 +38,9 @@ fn entries_of_any_length_hash_the_same_way() {
         let mut prefixed = vec![0];
         prefixed.extend_from_slice(&entry);
         assert_eq!(leaf_hash(&entry), sha256(&prefixed), "length {length}");
+        prefixed[0] = b'!';
+        assert_eq!(leaf_hash_in_place(&mut prefixed), leaf_hash(&entry), "length {length}");
+        assert_eq!((prefixed[0], &prefixed[1..]), (b'!', &entry[..]));
     }
 }
 
@@ -50,6 +53,38 @@ fn every_root_is_the_root_of_the_definition() {
         assert_eq!(store.tree.root(), naive.mth(0, size), "size {size}");
         assert_eq!(store.root(size), naive.mth(0, size), "size {size}, from stored nodes");
         store.append(leaf(size));
+    }
+}
+
+#[test]
+fn a_tree_of_runs_is_the_tree_of_their_leaves() {
+    for (first, second) in (0..=40).flat_map(|first| (first..=90).map(move |second| (first, second))) {
+        let (mut tree, mut whole) = (CompactRange::new(), CompactRange::new());
+        for (from, to) in [(0, first), (first, second), (second, 90)] {
+            let mut run = LeafRun::at(from);
+            for n in from..to {
+                run.push(leaf(n));
+                whole.append(leaf(n), |_, _, _| {});
+            }
+            assert_eq!(run.next(), to);
+            // As few hashes as a stretch of a tree can be told in.
+            assert!(run.subtrees.len() <= 2 * 7, "{from}..{to}: {}", run.subtrees.len());
+            assert_eq!(tree.extend(&run), Some(()));
+            assert_eq!(tree, whole, "{from}..{to}");
+        }
+    }
+}
+
+#[test]
+fn a_run_goes_where_it_begins_and_nowhere_else() {
+    let mut run = LeafRun::at(3);
+    run.push(leaf(3));
+    for size in [0, 2, 4] {
+        let mut tree = CompactRange::new();
+        (0..size).for_each(|n| tree.append(leaf(n), |_, _, _| {}));
+        let before = tree.clone();
+        assert_eq!(tree.extend(&run), None);
+        assert_eq!(tree, before);
     }
 }
 

@@ -42,6 +42,8 @@ const KEYS: &str = "SELECT key FROM record \
     WHERE tenant_no = ?1 AND space = ?2 AND key >= ?3 AND key < ?4 ORDER BY key LIMIT ?5";
 const KEYS_TO_END: &str = "SELECT key FROM record \
     WHERE tenant_no = ?1 AND space = ?2 AND key >= ?3 ORDER BY key LIMIT ?4";
+/// The run that an entry is in, if it is in any: the last one that does not begin after it.
+const RUN: &str = "SELECT max(first) FROM ledger_run WHERE tenant_no = ?1 AND first <= ?2";
 const ENTRIES: &str =
     "SELECT first, leaves, sealed FROM ledger_run WHERE tenant_no = ?1 AND first >= ?2 ORDER BY first";
 const LEAVES: &str =
@@ -362,10 +364,12 @@ pub(crate) fn entries(
     }
     let _steady = memory.tail.steady();
     let pending = memory.tail.entries(no, from, limit);
+    if pending.first().is_some_and(|first| first.index == from) {
+        return Ok(Ok(pending));
+    }
     let mut found: Vec<StoredEntry> = Vec::new();
-    // The run that has the first one may begin before it.
     let mut statement = conn.prepare_cached(ENTRIES)?;
-    let mut rows = statement.query(params![no, position(run::block_of(from))])?;
+    let mut rows = statement.query(params![no, run_of(conn, no, from)?])?;
     while found.len() < limit
         && let Some(row) = rows.next()?
     {
@@ -382,13 +386,19 @@ pub(crate) fn entries(
     Ok(if is_whole { Ok(found) } else { damaged("a ledger entry is missing") })
 }
 
+/// Where the run begins that has an entry: nothing that lies before it is read.
+fn run_of(conn: &Connection, no: i64, index: u64) -> rusqlite::Result<i64> {
+    let first: Option<Option<i64>> = one(conn, RUN, params![no, position(index)])?;
+    Ok(first.flatten().unwrap_or_else(|| position(index)))
+}
+
 pub(crate) fn leaves(conn: &Connection, memory: &Memory, tenant: TenantId, from: u64, to: u64) -> Read<Vec<Hash>> {
     let no = number(conn, memory, tenant)?.unwrap_or_default();
     let _steady = memory.tail.steady();
     let pending = memory.tail.leaves(no, from, to);
     let mut found = Vec::new();
     let mut statement = conn.prepare_cached(LEAVES)?;
-    let mut rows = statement.query(params![no, position(run::block_of(from)), position(to)])?;
+    let mut rows = statement.query(params![no, run_of(conn, no, from)?, position(to)])?;
     while let Some(row) = rows.next()? {
         let first = unsigned(row, 0)?;
         let Some(leaves) = run::leaves(row.get_ref(1)?.as_blob()?) else {
@@ -457,6 +467,7 @@ mod tests {
             PAST_FROM,
             KEYS,
             KEYS_TO_END,
+            RUN,
             ENTRIES,
             LEAVES,
             SUBTREES,

@@ -1,4 +1,5 @@
-//! Where entries are kept: runs of consecutive entries of one tenant, at most a block of 256, the leaf hashes by themselves.
+//! Where entries are kept: runs of consecutive entries of one tenant, the leaf hashes by themselves. (A run that an older
+//! version wrote may have a block of 256.)
 //!
 //! # Invariants
 //! - INV-RUN-1: a run lies within one block. A block that is complete has few.
@@ -9,6 +10,9 @@ use bailiwick_store::StoredEntry;
 
 /// Entries of a block, as many as a tile of the tree has leaves.
 pub(crate) const BLOCK: u64 = 256;
+
+/// Entries of the longest run that is written. Who reads one entry reads the run that it is in, from as many pages.
+pub(crate) const LONGEST: u64 = 64;
 
 /// The first index of the block that an index lies in.
 pub(crate) const fn block_of(index: u64) -> u64 {

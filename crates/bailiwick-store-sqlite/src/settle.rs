@@ -14,13 +14,13 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use bailiwick_ledger::CompactRange;
+use bailiwick_ledger::{CompactRange, Hash};
 use bailiwick_store::{Space, Subtree};
 use bytes::Bytes;
 use rusqlite::{Connection, params};
 
 use crate::log::{Logged, Value};
-use crate::run::{self, BLOCK, Run, block_of};
+use crate::run::{self, BLOCK, LONGEST, Run, block_of};
 use crate::slots::{Found, SLOT_BYTES, Slots, Used};
 use crate::tail::{Pending, Tail, Was};
 
@@ -47,7 +47,7 @@ const LEDGER: &str = "SELECT ledger FROM tenant WHERE no = ?1";
 const MOVED: &str = "UPDATE tenant SET ledger = ?2 WHERE no = ?1";
 const DONE: &str = "UPDATE pulse SET place = ?1";
 
-/// A complete block of more runs than this becomes one: to write its entries again is worth it only where there are many
+/// A complete block of more runs than this becomes few: to write its entries again is worth it only where there are many
 /// small ones.
 const RUNS_MAX: i64 = 32;
 /// How much a slice moves at least, in entries, records and what these were, if there is as much. It takes about a millisecond.
@@ -266,7 +266,7 @@ fn tenant(conn: &Connection, no: i64, pending: &Pending, place: i64, weight: usi
     if pending.weight() > weight {
         return part(conn, no, pending, weight.max(1));
     }
-    entries(conn, no, pending.first, &pending.entries)?;
+    entries(conn, no, pending.first, pending.entries.iter())?;
     subtrees(conn, no, &pending.subtrees)?;
     for (space, key) in pending.records.keys() {
         for (until, was) in pending.past_of(*space, key) {
@@ -282,21 +282,22 @@ fn tenant(conn: &Connection, no: i64, pending: &Pending, place: i64, weight: usi
 }
 
 fn part(conn: &Connection, no: i64, pending: &Pending, weight: usize) -> rusqlite::Result<Portion> {
-    let (moved, _) = pending.entries.split_at(weight.min(pending.entries.len()));
-    entries(conn, no, pending.first, moved)?;
+    let count = weight.min(pending.entries.len());
+    let moved = || pending.entries.iter().take(count);
+    entries(conn, no, pending.first, moved())?;
     let mut completed = Vec::new();
-    if !moved.is_empty() {
+    if count > 0 {
         let stored = conn
             .prepare_cached(LEDGER)?
             .query_row([no], |row| Ok(CompactRange::from_bytes(row.get_ref(0)?.as_blob()?)));
         let mut ledger = stored?.ok_or(rusqlite::Error::InvalidQuery)?;
-        for entry in moved {
+        for entry in moved() {
             ledger.append(entry.leaf, |level, n, hash| completed.push((level, n, hash)));
         }
         subtrees(conn, no, &completed)?;
         conn.prepare_cached(MOVED)?.execute(params![no, ledger.to_bytes()])?;
     }
-    let mut left = weight - moved.len();
+    let mut left = weight - count;
     let (mut past, mut records) = (Vec::new(), Vec::new());
     for (space, key) in pending.records.keys() {
         // From the earliest on: the first of it is still in its place.
@@ -304,7 +305,7 @@ fn part(conn: &Connection, no: i64, pending: &Pending, weight: usize) -> rusqlit
             keep(conn, no, *space, key, until, was)?;
             past.push((*space, key.clone(), until));
         }
-        left = weight.saturating_sub(moved.len() + past.len() + records.len());
+        left = weight.saturating_sub(count + past.len() + records.len());
         if left == 0 {
             break;
         }
@@ -312,7 +313,7 @@ fn part(conn: &Connection, no: i64, pending: &Pending, weight: usize) -> rusqlit
         records.push((*space, key.clone()));
         left -= 1;
     }
-    Ok(Portion::Some { entries: moved.len(), subtrees: completed.len(), past, records })
+    Ok(Portion::Some { entries: count, subtrees: completed.len(), past, records })
 }
 
 fn subtrees(conn: &Connection, no: i64, subtrees: &[Subtree]) -> rusqlite::Result<()> {
@@ -348,31 +349,49 @@ fn keep(conn: &Connection, no: i64, space: Space, key: &Bytes, until: u64, was: 
     conn.prepare_cached(KEEP)?.execute(params![no, space, key, until, version, sealed]).map(drop)
 }
 
-fn entries(conn: &Connection, no: i64, mut first: u64, mut entries: &[Logged]) -> rusqlite::Result<()> {
-    while !entries.is_empty() {
+fn entries<'a>(
+    conn: &Connection,
+    no: i64,
+    mut first: u64,
+    entries: impl Iterator<Item = &'a Logged>,
+) -> rusqlite::Result<()> {
+    let mut entries = entries.peekable();
+    while entries.peek().is_some() {
         let room = usize::try_from(BLOCK - first % BLOCK).unwrap_or(usize::MAX);
-        let (block, rest) = entries.split_at(room.min(entries.len()));
+        let block: Vec<&Logged> = entries.by_ref().take(room).collect();
         let is_complete = block.len() == room;
         let earlier = if is_complete { earlier(conn, no, block_of(first), first)? } else { None };
-        let (from, mut run) = earlier.unwrap_or_else(|| (first, Run::default()));
-        for entry in block {
-            run.push(&entry.leaf, &entry.sealed);
+        let (mut from, earlier) = earlier.map_or((first, Vec::new()), |earlier| (block_of(first), earlier));
+        let mut run = Run::default();
+        let all = earlier.iter().map(|(leaf, sealed)| (leaf, sealed.as_slice()));
+        for (index, (leaf, sealed)) in (from..).zip(all.chain(block.iter().map(|entry| (&entry.leaf, &*entry.sealed))))
+        {
+            run.push(leaf, sealed);
+            if (index + 1).is_multiple_of(LONGEST) {
+                put_run(conn, no, from, &std::mem::take(&mut run))?;
+                from = index + 1;
+            }
         }
-        conn.prepare_cached(RUN)?.execute(params![no, from.cast_signed(), run.leaves, run.sealed()])?;
+        if !run.leaves.is_empty() {
+            put_run(conn, no, from, &run)?;
+        }
         first += u64::try_from(block.len()).unwrap_or_default();
-        entries = rest;
     }
     Ok(())
 }
 
-/// Takes the runs `from..to` out of the tables, as one, and says where it begins. `None` where there are few, or where one
-/// is damaged: that is for the readers to find.
-fn earlier(conn: &Connection, no: i64, from: u64, to: u64) -> rusqlite::Result<Option<(u64, Run)>> {
+fn put_run(conn: &Connection, no: i64, first: u64, run: &Run) -> rusqlite::Result<()> {
+    conn.prepare_cached(RUN)?.execute(params![no, first.cast_signed(), run.leaves, run.sealed()]).map(drop)
+}
+
+/// Takes the runs `from..to` out of the tables, and says what was in them. `None` where there are few, or where one is
+/// damaged: that is for the readers to find.
+fn earlier(conn: &Connection, no: i64, from: u64, to: u64) -> rusqlite::Result<Option<Vec<(Hash, Vec<u8>)>>> {
     let range = params![no, from.cast_signed(), to.cast_signed()];
     if conn.prepare_cached(COUNT)?.query_row(range, |row| row.get::<_, i64>(0))? < RUNS_MAX {
         return Ok(None);
     }
-    let mut run = Run::default();
+    let mut all = Vec::new();
     let mut statement = conn.prepare_cached(RUNS)?;
     let mut rows = statement.query(range)?;
     let mut next = from;
@@ -381,14 +400,12 @@ fn earlier(conn: &Connection, no: i64, from: u64, to: u64) -> rusqlite::Result<O
         let first = row.get::<_, i64>(0)?.cast_unsigned();
         let Some(entries) = run::entries(first, leaves, sealed).filter(|_| first == next) else { return Ok(None) };
         next += u64::try_from(entries.len()).unwrap_or_default();
-        for (_, leaf, sealed) in entries {
-            run.push(leaf, sealed);
-        }
+        all.extend(entries.into_iter().map(|(_, leaf, sealed)| (*leaf, sealed.to_vec())));
     }
     if next != to {
         return Ok(None);
     }
     drop(rows);
     conn.prepare_cached(FORGET)?.execute(range)?;
-    Ok(Some((from, run)))
+    Ok(Some(all))
 }

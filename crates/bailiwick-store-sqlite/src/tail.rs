@@ -9,7 +9,7 @@
 use std::cmp::Ordering;
 use std::collections::btree_map::Entry as At;
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,7 +41,8 @@ pub(crate) struct Pending {
     pub(crate) progress: Arc<Progress>,
     /// The index of the first entry.
     pub(crate) first: u64,
-    pub(crate) entries: Vec<Logged>,
+    /// Moved from the front, a slice at a time.
+    pub(crate) entries: VecDeque<Logged>,
     /// Subtrees that these entries have completed.
     pub(crate) subtrees: Vec<Subtree>,
     /// Records as they are now; `None`: there is none any more.
@@ -98,7 +99,7 @@ impl Progress {
 
 impl Pending {
     fn new(progress: Progress, first: u64) -> Self {
-        let (entries, subtrees) = (Vec::new(), Vec::new());
+        let (entries, subtrees) = (VecDeque::new(), Vec::new());
         let (records, past) = (BTreeMap::new(), BTreeMap::new());
         Self { progress: Arc::new(progress), first, entries, subtrees, records, past }
     }
@@ -276,11 +277,13 @@ impl Tail {
 
     /// Pending entries of a tenant from an index on, at most `limit`.
     pub(crate) fn entries(&self, no: i64, from: u64, limit: usize) -> Vec<StoredEntry> {
-        let stored =
-            |(index, entry): (u64, &Logged)| StoredEntry { index, leaf: entry.leaf, sealed: entry.sealed.to_vec() };
         let tenants = self.tenants.read();
         let Some(pending) = tenants.get(&no) else { return Vec::new() };
-        (pending.first..).zip(&pending.entries).skip_while(|(index, _)| *index < from).take(limit).map(stored).collect()
+        let first = from.max(pending.first);
+        let before = usize::try_from(first - pending.first).unwrap_or(usize::MAX).min(pending.entries.len());
+        let stored =
+            |(index, entry): (u64, &Logged)| StoredEntry { index, leaf: entry.leaf, sealed: entry.sealed.to_vec() };
+        (first..).zip(pending.entries.range(before..)).take(limit).map(stored).collect()
     }
 
     /// Pending leaf hashes of a tenant's entries `from..to`.
@@ -315,7 +318,7 @@ fn replay(pending: &mut Pending, record: log::Record) -> Option<()> {
             Ordering::Less => {}
             Ordering::Equal => {
                 progress.ledger.append(entry.leaf, |level, n, hash| pending.subtrees.push((level, n, hash)));
-                pending.entries.push(entry);
+                pending.entries.push_back(entry);
             }
             Ordering::Greater => return None,
         }

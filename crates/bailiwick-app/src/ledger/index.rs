@@ -1,8 +1,10 @@
 //! What the index of a ledger is: for each segment of 4,096 entries, which of them have which words.
 //!
-//! A word (an actor, a resource, a folder, an action, …) is a [`Mark`]: four bytes of a hash. A segment's marks, each with
-//! the places of its entries, are spread over 16 rows by the mark's first bits, so a search for a word reads one row of a
-//! segment. Rows of the same bits lie side by side, segment after segment: a search reads them like a list.
+//! A word (an actor, a resource, a folder, an action, …) is a [`Mark`]: a few bytes of a hash. A segment's marks, each with
+//! the places of its entries, are spread over 64 small rows by other bits of the hash, so a search for a word reads one row of a
+//! segment, and of a word that is nowhere little more than that it is not there. Ids of requests, of which every entry has
+//! its own, have 32 rows beside these. Rows of one number lie side by side, segment after segment: a search reads them like
+//! a list.
 //!
 //! # Invariants
 //! - INV-INDEX-1: the index says where to look and nothing more: each entry found through it is opened and held against
@@ -11,30 +13,41 @@
 //!
 //! # Deliberately absent
 //! Plain words, and blinded ones in the open: rows are sealed like any record. Evidence: what was done is proved by the
-//! tree, and whoever must be sure that nothing is missing verifies an export.
+//! tree, and whoever must be sure that nothing is missing verifies an export. Reading rows of an older format: they lie
+//! elsewhere, and are made anew.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bailiwick_ledger::entry::Entry;
-use bailiwick_types::{Action, Timestamp};
+use bailiwick_types::Timestamp;
 
-use super::filter::{Filter, is_action};
+use super::filter::Filter;
+use super::places::{self, Places, Stored};
 
 /// Entries of a segment.
 pub(super) const SEGMENT: u64 = 4_096;
+/// The number of the first row. Those of the first format were 0 to 15.
+pub(super) const FIRST_ROW: u8 = 16;
+/// Rows of a segment for words,
+const WORD_ROWS: u8 = 64;
+/// and for ids of requests: as many as make a row small enough for the page that it lies on.
+const REQUEST_ROWS: u8 = 32;
 /// Rows of a segment.
-pub(super) const ROWS: u8 = 16;
+pub(super) const ROWS: u8 = WORD_ROWS + REQUEST_ROWS;
 /// The folders of a path that have marks: a search in a deeper one looks through the deepest of these.
 const FOLDERS_MAX: usize = 8;
 /// The format of a row.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
-/// Four bytes that stand for a word.
+/// What stands for a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Mark([u8; 4]);
+pub(super) struct Mark {
+    row: u8,
+    hash: [u8; 4],
+}
 
 /// What a word is of. The numbers are hashed into what is on disk: never change or reuse one.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Actor = 1,
     Resource = 2,
@@ -43,6 +56,7 @@ enum Kind {
     Outcome = 5,
     Decision = 6,
     Request = 7,
+    Noun = 8,
 }
 
 impl Mark {
@@ -50,13 +64,14 @@ impl Mark {
         let mut bytes = Vec::with_capacity(1 + word.len());
         bytes.push(kind as u8);
         bytes.extend_from_slice(word.as_bytes());
-        let [a, b, c, d, ..] = bailiwick_ledger::sha256(&bytes);
-        Self([a, b, c, d])
+        let [a, b, c, d, e, ..] = bailiwick_ledger::sha256(&bytes);
+        let row = if kind == Kind::Request { WORD_ROWS + e % REQUEST_ROWS } else { e % WORD_ROWS };
+        Self { row: FIRST_ROW + row, hash: [a, b, c, d] }
     }
 
     /// Which of a segment's rows it is in.
     pub(super) fn row(self) -> u8 {
-        self.0[0] % ROWS
+        self.row
     }
 }
 
@@ -66,12 +81,18 @@ fn folders(path: &str) -> impl DoubleEndedIterator<Item = &str> {
     ends.into_iter().filter_map(|at| path.get(..=at))
 }
 
+/// The noun of an action, as it is searched for: with its `:`.
+fn noun(action: &str) -> Option<&str> {
+    action.get(..=action.find(':')?)
+}
+
 /// An entry's marks. What nearly every entry has (that it went well, that it was allowed) has none.
 fn marks(entry: &Entry) -> BTreeSet<Mark> {
     let mut marks: BTreeSet<Mark> = folders(&entry.resource.id).map(|folder| Mark::of(Kind::Folder, folder)).collect();
     marks.extend(entry.actor.id.as_ref().map(|actor| Mark::of(Kind::Actor, actor)));
     marks.insert(Mark::of(Kind::Resource, &entry.resource.id));
     marks.insert(Mark::of(Kind::Action, &entry.action));
+    marks.extend(noun(&entry.action).map(|noun| Mark::of(Kind::Noun, noun)));
     marks.insert(Mark::of(Kind::Request, &entry.request));
     marks.extend(has_mark(&entry.outcome).then(|| Mark::of(Kind::Outcome, &entry.outcome)));
     let decision = entry.decision.as_str();
@@ -84,29 +105,29 @@ fn has_mark(word: &str) -> bool {
     !matches!(word, "ok" | "allow")
 }
 
-/// What the index can do for a filter: an entry that it accepts has, of each of these groups, at least one mark.
-pub(super) fn wanted(filter: &Filter) -> Vec<Vec<Mark>> {
-    let one = |kind, word: Option<&str>| word.map(|word| vec![Mark::of(kind, word)]);
+/// What the index can do for a filter: an entry that it accepts has all of these marks.
+pub(super) fn wanted(filter: &Filter) -> Vec<Mark> {
+    let one = |kind, word: Option<&str>| word.map(|word| Mark::of(kind, word));
     let rare = |kind, word: Option<&str>| one(kind, word.filter(|word| has_mark(word)));
     let resource = filter.resource.as_deref().and_then(|wanted| match wanted.strip_suffix('*') {
         Some(beginning) => one(Kind::Folder, folders(beginning).next_back()),
         None => one(Kind::Resource, Some(wanted)),
     });
-    let actions = filter.action.as_deref().map(|wanted| {
-        let all = Action::ALL.iter().map(|action| action.as_str());
-        all.filter(|action| is_action(wanted, action)).map(|action| Mark::of(Kind::Action, action)).collect()
+    let action = filter.action.as_deref().and_then(|wanted| match wanted.ends_with(':') {
+        true => one(Kind::Noun, noun(wanted)),
+        false => one(Kind::Action, Some(wanted)),
     });
     // The rarest first: who looks them up one after the other stops where nothing is left.
-    let groups = [
+    let marks = [
         one(Kind::Request, filter.request.as_deref()),
         rare(Kind::Outcome, filter.outcome.as_deref()),
         rare(Kind::Decision, filter.decision.as_deref()),
         // An entry without an actor is found by an empty one.
         one(Kind::Actor, filter.actor.as_deref().filter(|actor| !actor.is_empty())),
         resource,
-        actions,
+        action,
     ];
-    groups.into_iter().flatten().collect()
+    marks.into_iter().flatten().collect()
 }
 
 /// A segment's index while it is being made.
@@ -131,21 +152,20 @@ impl Segment {
         }
     }
 
-    /// The bytes of each row, in order.
-    pub(super) fn rows(&self) -> Vec<Vec<u8>> {
-        let row = |number: u8| {
+    /// Each row's number and bytes, in order.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (u8, Vec<u8>)> {
+        (FIRST_ROW..FIRST_ROW + ROWS).map(|number| {
             let mut bytes = vec![FORMAT];
             bytes.extend_from_slice(&self.first.unix_ms().to_be_bytes());
             bytes.extend_from_slice(&self.last.unix_ms().to_be_bytes());
-            for (mark, places) in self.places.iter().filter(|(mark, _)| mark.row() == number) {
-                bytes.extend_from_slice(&mark.0);
-                // A segment has fewer places than this has numbers.
-                bytes.extend_from_slice(&u16::try_from(places.len()).unwrap_or(u16::MAX).to_be_bytes());
-                places.iter().for_each(|place| bytes.extend_from_slice(&place.to_be_bytes()));
+            let first = Mark { row: number, hash: [0; 4] };
+            let last = Mark { row: number, hash: [u8::MAX; 4] };
+            for (mark, places) in self.places.range(first..=last) {
+                bytes.extend_from_slice(&mark.hash);
+                places::write(places, &mut bytes);
             }
-            bytes
-        };
-        (0..ROWS).map(row).collect()
+            (number, bytes)
+        })
     }
 }
 
@@ -157,11 +177,6 @@ pub(super) struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    /// The places of all of a segment's entries.
-    pub(super) fn all() -> Vec<u16> {
-        (0..).take(usize::try_from(SEGMENT).unwrap_or(0)).collect()
-    }
-
     /// Parses what [`Segment::rows`] made; `None` if it did not.
     pub(super) fn parse(bytes: &'a [u8]) -> Option<Self> {
         let (&[FORMAT], rest) = bytes.split_first_chunk()? else { return None };
@@ -176,19 +191,18 @@ impl<'a> Row<'a> {
         since.is_none_or(|since| self.last >= since) && until.is_none_or(|until| self.first < until)
     }
 
-    /// The places of the entries that have any of these marks; `None` if the row is damaged.
-    pub(super) fn places(&self, wanted: &[Mark]) -> Option<Vec<u16>> {
-        let (mut found, mut rest) = (Vec::new(), self.lists);
+    /// The places of the entries that have this mark; `None` if the row is damaged.
+    pub(super) fn places(&self, wanted: Mark) -> Option<Places> {
+        let (mut found, mut rest) = (None, self.lists);
         while !rest.is_empty() {
-            let (mark, after) = rest.split_first_chunk()?;
-            let (count, after) = after.split_first_chunk()?;
-            let (places, after) = after.split_at_checked(2 * usize::from(u16::from_be_bytes(*count)))?;
-            if wanted.contains(&Mark(*mark)) {
-                found.extend(places.as_chunks().0.iter().map(|place| u16::from_be_bytes(*place)));
+            let (hash, after) = rest.split_first_chunk()?;
+            let (stored, after) = Stored::split(after)?;
+            if *hash == wanted.hash {
+                found = Some(stored);
             }
             rest = after;
         }
-        Some(found)
+        found.map_or_else(|| Some(Places::none()), |stored| stored.places())
     }
 }
 

@@ -60,10 +60,11 @@ fn filters() -> Vec<Filter> {
     filters
 }
 
-/// The places that the rows give for a group of marks.
-fn places(rows: &[Vec<u8>], group: &[Mark]) -> BTreeSet<u16> {
-    let rows = rows.iter().map(|row| Row::parse(row).unwrap());
-    rows.flat_map(|row| row.places(group).unwrap()).collect()
+/// The places that the rows give for a mark.
+fn places(rows: &[(u8, Vec<u8>)], mark: Mark) -> BTreeSet<u16> {
+    let mut rows = rows.iter().filter(|(number, _)| *number == mark.row());
+    let (row, None) = (rows.next().unwrap(), rows.next()) else { panic!("a row twice") };
+    Row::parse(&row.1).unwrap().places(mark).unwrap().iter().collect()
 }
 
 #[test]
@@ -73,18 +74,18 @@ fn whatever_a_filter_accepts_has_its_marks() {
     for (place, entry) in (0..).zip(&entries) {
         segment.add(place, entry);
     }
-    let rows = segment.rows();
+    let rows: Vec<_> = segment.rows().collect();
     assert_eq!(rows.len(), usize::from(ROWS));
     for filter in filters() {
         let fits = |place: u16| filter.fits(&entries[usize::from(place)], "nobody");
         let wanted = wanted(&filter);
-        for group in &wanted {
-            let found = places(&rows, group);
+        for mark in &wanted {
+            let found = places(&rows, *mark);
             let missed = (0..1_000).find(|place| fits(*place) && !found.contains(place));
             assert_eq!(missed, None, "{filter:?}");
         }
         // A path and a word are found exactly; nothing in these filters has another's mark.
-        let both = wanted.iter().map(|group| places(&rows, group)).reduce(|all, next| &all & &next);
+        let both = wanted.iter().map(|mark| places(&rows, *mark)).reduce(|all, next| &all & &next);
         let is_exact = filter.resource.as_deref().is_none_or(|wanted| !wanted.ends_with('*') || wanted.ends_with("/*"));
         if let Some(both) = both.filter(|_| is_exact) {
             assert!(both.into_iter().all(fits), "{filter:?}");
@@ -93,9 +94,33 @@ fn whatever_a_filter_accepts_has_its_marks() {
 }
 
 #[test]
+fn whatever_a_filter_accepts_has_its_texts() {
+    let some = |word: &str| Some(word.to_owned());
+    let mut filters = filters();
+    // What is escaped in an entry is not looked for in its bytes.
+    let escaped = ["a\"b", "a\\b", "a\nb", "ä/b", ""];
+    filters.extend(escaped.map(|resource| Filter { resource: some(resource), ..Filter::default() }));
+    let mut entries: Vec<Entry> = (0..1_000).map(entry).collect();
+    entries.extend(escaped.map(|resource| {
+        let mut entry = entry(0);
+        entry.resource.id = resource.to_owned();
+        entry
+    }));
+    for filter in &filters {
+        for entry in entries.iter().filter(|entry| filter.fits(entry, "nobody")) {
+            let bytes = String::from_utf8(entry.canonical()).unwrap();
+            assert!(filter.texts().iter().all(|text| bytes.contains(text)), "{filter:?} {bytes}");
+        }
+    }
+    assert_eq!(filters[1].texts(), ["acc_b"]);
+    assert_eq!(filters[2].texts(), ["secret/"]);
+    assert!(filters.iter().rev().take(escaped.len()).all(|filter| filter.texts().is_empty()));
+}
+
+#[test]
 fn what_nearly_every_entry_has_is_no_help() {
     let some = |word: &str| Some(word.to_owned());
-    assert_eq!(wanted(&Filter::default()), Vec::<Vec<Mark>>::new());
+    assert_eq!(wanted(&Filter::default()), []);
     assert_eq!(wanted(&Filter { outcome: some("ok"), decision: some("allow"), ..Filter::default() }).len(), 0);
     assert_eq!(wanted(&Filter { resource: some("sec*"), actor: some(""), ..Filter::default() }).len(), 0);
 }
@@ -104,13 +129,27 @@ fn what_nearly_every_entry_has_is_no_help() {
 fn a_mark_is_looked_for_in_the_row_that_it_is_in() {
     let mut segment = Segment::new();
     (0..500).for_each(|number| segment.add(number, &entry(number)));
-    for (number, row) in (0..).zip(segment.rows()) {
-        let mine = |mark: &&Mark| mark.row() == number;
-        let (mine, others): (Vec<&Mark>, Vec<&Mark>) = segment.places.keys().partition(mine);
-        let row = Row::parse(&row).unwrap();
-        assert!(!mine.is_empty() && mine.iter().all(|mark| !row.places(&[**mark]).unwrap().is_empty()));
-        assert!(others.iter().all(|mark| row.places(&[**mark]).unwrap().is_empty()));
+    let rows: Vec<_> = segment.rows().collect();
+    assert!(rows.iter().map(|(number, _)| *number).eq(FIRST_ROW..FIRST_ROW + ROWS));
+    for (mark, list) in &segment.places {
+        assert_eq!(places(&rows, *mark), list.iter().copied().collect());
+        // One that differs in a bit of the hash is another word.
+        let other = Mark { hash: [mark.hash[0], mark.hash[1], mark.hash[2], mark.hash[3] ^ 1], ..*mark };
+        assert_eq!(places(&rows, other), BTreeSet::new());
     }
+}
+
+#[test]
+fn ids_of_requests_keep_out_of_the_rows_of_words() {
+    let mut segment = Segment::new();
+    (0..4_096).for_each(|number| segment.add(number, &entry(number)));
+    let (words, requests): (Vec<_>, Vec<_>) = segment.rows().partition(|(number, _)| *number < FIRST_ROW + WORD_ROWS);
+    let bytes = |rows: &[(u8, Vec<u8>)]| rows.iter().map(|(_, row)| row.len()).sum::<usize>();
+    // Each request has a place and what stands for it.
+    assert_eq!(bytes(&requests), 4_096 * 6 + usize::from(REQUEST_ROWS) * 17);
+    assert!(requests.iter().all(|(_, row)| row.len() < 1_000));
+    // Of each kind an entry has one word, about; the bits of a word that many have are few.
+    assert!(bytes(&words) < 4_096 * 5, "{}", bytes(&words));
 }
 
 #[test]
@@ -119,9 +158,9 @@ fn a_row_knows_from_when_to_when_it_is_whatever_the_clock_did() {
     for (place, number) in (0..).zip([50, 90, 10, 70]) {
         segment.add(place, &entry(number));
     }
-    let rows = segment.rows();
+    let rows: Vec<_> = segment.rows().collect();
     let at = |ms| Some(Timestamp::from_unix_ms(ms));
-    for row in rows.iter().map(|row| Row::parse(row).unwrap()) {
+    for row in rows.iter().map(|(_, row)| Row::parse(row).unwrap()) {
         assert!(row.is_within(None, None) && row.is_within(at(900), None) && row.is_within(None, at(101)));
         assert!(!row.is_within(at(901), None) && !row.is_within(None, at(100)));
     }
@@ -131,12 +170,12 @@ fn a_row_knows_from_when_to_when_it_is_whatever_the_clock_did() {
 fn a_row_that_is_cut_anywhere_or_of_another_format_is_damaged() {
     let mut segment = Segment::new();
     (0..20).for_each(|number| segment.add(number, &entry(number)));
-    let rows = segment.rows();
-    let row = rows.iter().max_by_key(|row| row.len()).unwrap();
-    let lists = |bytes: &[u8]| Row::parse(bytes).and_then(|row| row.places(&[]));
-    assert_eq!(lists(row), Some(Vec::new()));
+    let (number, row) = segment.rows().max_by_key(|(_, row)| row.len()).unwrap();
+    let absent = Mark { row: number, hash: [0; 4] };
+    let lists = |bytes: &[u8]| Row::parse(bytes).and_then(|row| row.places(absent));
+    assert_eq!(lists(&row), Some(Places::none()));
     // Where a list ends the row could have ended.
     let damaged = (0..row.len()).filter(|len| lists(&row[..*len]).is_none()).count();
     assert!(damaged > row.len() / 2, "{damaged} of {}", row.len());
-    assert!(Row::parse(&[&[2], &row[1..]].concat()).is_none());
+    assert!(Row::parse(&[&[1], &row[1..]].concat()).is_none());
 }

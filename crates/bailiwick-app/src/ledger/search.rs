@@ -2,17 +2,18 @@
 //!
 //! A search goes through the ledger in its direction, stretch by stretch. Where segments are indexed a stretch is the
 //! entries that the index names; elsewhere (the newest entries, and a ledger that is being indexed) it is all of them.
-//! Both are then opened and held against the filter.
+//! Both are then opened and held against the filter. Where a row of the index is not what it should be, the segment is
+//! read as if it had none, and the index is made anew.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use bailiwick_store::{Header, Space};
+use bailiwick_seal::{Purpose, SealError};
+use bailiwick_store::{Record, Space};
 use bailiwick_types::api::ledger::LedgerPage;
 use bailiwick_types::{Code, Secret};
 
 use super::Query;
-use super::index::{self, Mark, Row, SEGMENT};
-use super::indexing::{is_behind, row_key, segments_indexed};
+use super::index::{self, FIRST_ROW, Mark, Row, SEGMENT};
+use super::indexing::{Wanted, is_behind, row_key, segments_indexed};
+use super::places::Places;
 use crate::app::App;
 use crate::error::AppError;
 use crate::tx::{Scope, Tx};
@@ -33,10 +34,14 @@ const OPENED_AT_ONCE: u64 = 64;
 /// Where a search is.
 struct Walk<'q> {
     query: &'q Query,
-    wanted: Vec<Vec<Mark>>,
+    /// What the bytes of an entry have that fits.
+    texts: Vec<&'q str>,
+    wanted: Vec<Mark>,
     size: u64,
     /// From here on nothing is indexed.
     indexed: u64,
+    /// The segment, before that, whose index is damaged.
+    damaged: Option<u64>,
     /// The next entry to look at; going down, one more than it.
     at: u64,
     reach: u64,
@@ -51,8 +56,7 @@ struct Stretch {
 }
 
 impl<'q> Walk<'q> {
-    fn new(query: &'q Query, header: &Header, position: Option<u64>) -> Self {
-        let size = header.ledger.size();
+    fn new(query: &'q Query, size: u64, indexed: u64, position: Option<u64>) -> Self {
         let at = match (position, query.is_descending) {
             (Some(position), _) => position.min(size),
             (None, false) => query.from.unwrap_or(0).min(size),
@@ -60,8 +64,9 @@ impl<'q> Walk<'q> {
         };
         let wanted = index::wanted(&query.filter);
         let is_helped = !wanted.is_empty() || query.filter.since.is_some() || query.filter.until.is_some();
-        let indexed = if is_helped { (segments_indexed(header) * SEGMENT).min(size) } else { 0 };
-        Self { query, wanted, size, indexed, at, reach: 1, opened: 0, looked_up: 0 }
+        let indexed = if is_helped { (indexed * SEGMENT).min(size) } else { 0 };
+        let texts = query.filter.texts();
+        Self { query, texts, wanted, size, indexed, damaged: None, at, reach: 1, opened: 0, looked_up: 0 }
     }
 
     fn is_end(&self) -> bool {
@@ -77,14 +82,19 @@ impl<'q> Walk<'q> {
         if self.query.is_descending { index } else { index + 1 }
     }
 
+    /// The segment of the next entry, if it is an indexed one.
+    fn segment(&self) -> Option<u64> {
+        let next = if self.query.is_descending { self.at.checked_sub(1)? } else { self.at };
+        (next < self.indexed).then_some(next / SEGMENT)
+    }
+
     /// The segments to look up next, first and one more than the last; `None` where there is no index.
     fn segments(&self) -> Option<(u64, u64)> {
+        let next = self.segment().filter(|next| self.damaged != Some(*next))?;
         if self.query.is_descending {
-            let top = self.at.checked_sub(1).filter(|next| *next < self.indexed)? / SEGMENT;
-            Some((top.saturating_sub(self.reach - 1), top + 1))
+            Some((next.saturating_sub(self.reach - 1), next + 1))
         } else {
-            let first = (self.at < self.indexed).then_some(self.at / SEGMENT)?;
-            Some((first, (first + self.reach).min(self.indexed / SEGMENT)))
+            Some((next, (next + self.reach).min(self.indexed / SEGMENT)))
         }
     }
 
@@ -99,19 +109,23 @@ impl<'q> Walk<'q> {
         }
     }
 
-    /// All of the next few entries, of those that are not indexed.
+    /// All of the next few entries: of the segment whose index is damaged, or of those that are not indexed.
     fn everything(&self) -> Stretch {
+        let (first, last) = match self.segment() {
+            Some(segment) => (segment * SEGMENT, (segment + 1) * SEGMENT),
+            None => (self.indexed, self.size),
+        };
         let (from, to) = if self.query.is_descending {
-            (self.at.saturating_sub(READ_STEP).max(self.indexed.min(self.at)), self.at)
+            (self.at.saturating_sub(READ_STEP).max(first), self.at)
         } else {
-            (self.at, (self.at + READ_STEP).min(self.size))
+            (self.at, (self.at + READ_STEP).min(last))
         };
         self.stretch(from, to, from..to)
     }
 }
 
-/// One row of each of several segments, opened.
-type Rows = Vec<(u64, Secret<Vec<u8>>)>;
+/// What a search wants of one segment.
+type Found = (u64, Places);
 
 /// Splits indices into runs that are read together.
 fn runs(indices: &[u64]) -> impl Iterator<Item = &[u64]> {
@@ -139,9 +153,11 @@ impl<S: Scope> Tx<'_, S> {
             }
             None => None,
         };
-        let mut walk = Walk::new(query, &header, position);
-        if is_behind(&header) {
-            self.app.want_index(self.snapshot.tenant);
+        let is_sound = self.app.is_sound(&header).await?;
+        let indexed = if is_sound { segments_indexed(&header) } else { 0 };
+        let mut walk = Walk::new(query, header.ledger.size(), indexed, position);
+        if is_behind(&header) || !is_sound {
+            self.app.want_index(self.snapshot.tenant, Wanted::Rest);
         }
         let mut items = Vec::new();
         while !walk.is_end() && items.len() < limit && !walk.is_spent() {
@@ -166,74 +182,89 @@ impl<S: Scope> Tx<'_, S> {
     }
 
     async fn next_stretch(&self, walk: &mut Walk<'_>) -> Result<Stretch, AppError> {
-        let Some((from, to)) = walk.segments() else { return Ok(walk.everything()) };
-        let found = self.look_up(walk, from, to).await?;
-        walk.looked_up += to - from;
-        let indices: Vec<u64> = found
-            .iter()
-            .flat_map(|(segment, places)| places.iter().map(move |place| segment * SEGMENT + u64::from(*place)))
-            .collect();
-        if indices.is_empty() {
-            walk.reach = (walk.reach * 4).min(REACH_MAX);
-        }
-        Ok(walk.stretch(from * SEGMENT, to * SEGMENT, indices.into_iter()))
-    }
-
-    /// The places, by segment, of the entries that have what the search wants.
-    async fn look_up(&self, walk: &Walk<'_>, from: u64, to: u64) -> Result<BTreeMap<u64, BTreeSet<u16>>, AppError> {
-        let (since, until) = (walk.query.filter.since, walk.query.filter.until);
-        let mut rows: BTreeMap<u8, Rows> = BTreeMap::new();
-        let mut found: Option<BTreeMap<u64, BTreeSet<u16>>> = None;
-        // Only a time is wanted: every row of a segment says which it is of.
-        let any = [Vec::new()];
-        for group in if walk.wanted.is_empty() { &any[..] } else { &walk.wanted } {
-            let numbers: BTreeSet<u8> =
-                if group.is_empty() { BTreeSet::from([0]) } else { group.iter().map(|mark| mark.row()).collect() };
-            let mut of_group: BTreeMap<u64, BTreeSet<u16>> = BTreeMap::new();
-            for number in numbers {
-                if let std::collections::btree_map::Entry::Vacant(vacant) = rows.entry(number) {
-                    vacant.insert(self.index_rows(number, from, to).await?);
+        while let Some((from, to)) = walk.segments() {
+            let Some(found) = self.look_up(walk, from, to).await? else {
+                if to - from == 1 {
+                    tracing::error!(tenant = %self.snapshot.tenant, segment = from, "a ledger's index is damaged");
+                    self.app.want_index(self.snapshot.tenant, Wanted::Anew);
+                    walk.damaged = Some(from);
                 }
-                for (segment, bytes) in rows.get(&number).into_iter().flatten() {
-                    let row = Row::parse(bytes.expose()).ok_or_else(damaged)?;
-                    if row.is_within(since, until) {
-                        let places =
-                            if group.is_empty() { Row::all() } else { row.places(group).ok_or_else(damaged)? };
-                        of_group.entry(*segment).or_default().extend(places);
-                    }
-                }
-            }
-            let both = match found {
-                None => of_group,
-                Some(found) => found
-                    .into_iter()
-                    .filter_map(|(segment, places)| Some((segment, &places & of_group.get(&segment)?)))
-                    .collect(),
+                walk.reach = 1;
+                continue;
             };
-            let is_empty = both.values().all(BTreeSet::is_empty);
-            found = Some(both);
-            if is_empty {
-                break;
+            walk.looked_up += to - from;
+            let indices: Vec<u64> = found
+                .iter()
+                .flat_map(|(segment, places)| places.iter().map(move |place| segment * SEGMENT + u64::from(place)))
+                .collect();
+            if indices.is_empty() {
+                walk.reach = (walk.reach * 4).min(REACH_MAX);
             }
+            return Ok(walk.stretch(from * SEGMENT, to * SEGMENT, indices.into_iter()));
         }
-        Ok(found.unwrap_or_default())
+        Ok(walk.everything())
     }
 
-    /// One row of each of these segments, in order. All are there, as whole segments are indexed, in order.
-    async fn index_rows(&self, row: u8, from: u64, to: u64) -> Result<Rows, AppError> {
-        let (tenant, space) = (self.snapshot.tenant, Space::LedgerIndex);
-        let after = from.checked_sub(1).map(|before| row_key(row, before));
-        let limit = usize::try_from(to - from).unwrap_or(0);
-        let records = self.app.store.records(tenant, space, &[row], after.as_deref(), limit).await?;
-        let mut rows = Vec::with_capacity(records.len());
-        for (segment, (key, record)) in (from..).zip(records) {
-            if key != row_key(row, segment) {
-                return Err(damaged());
+    /// The segments, in order, that have entries with what the search wants. `None`: a row is not what it should be.
+    async fn look_up(&self, walk: &Walk<'_>, from: u64, to: u64) -> Result<Option<Vec<Found>>, AppError> {
+        let (since, until) = (walk.query.filter.since, walk.query.filter.until);
+        let mut found: Vec<Found> = (from..to).map(|segment| (segment, Places::all())).collect();
+        let wanted = walk.wanted.iter().copied().map(Some);
+        // Only a time is wanted: every row of a segment says which it is of.
+        let any = walk.wanted.is_empty().then_some(None);
+        for mark in wanted.chain(any) {
+            let (Some((first, _)), Some((last, _))) = (found.first(), found.last()) else { break };
+            let (first, number) = (*first, mark.map_or(FIRST_ROW, Mark::row));
+            let Some(records) = self.index_rows(number, first, last + 1).await? else { return Ok(None) };
+            let mut left = Vec::with_capacity(found.len());
+            for (segment, mut places) in found {
+                let record = usize::try_from(segment - first).ok().and_then(|at| records.get(at));
+                let Some(bytes) = record.map(|record| self.open_row(record)).transpose()?.flatten() else {
+                    return Ok(None);
+                };
+                let Some(row) = Row::parse(bytes.expose()) else { return Ok(None) };
+                if !row.is_within(since, until) {
+                    continue;
+                }
+                if let Some(mark) = mark {
+                    let Some(of_mark) = row.places(mark) else { return Ok(None) };
+                    places.retain(&of_mark);
+                }
+                if !places.is_empty() {
+                    left.push((segment, places));
+                }
             }
-            let opened = self.snapshot.open_bytes(space.as_str(), &key, record.version, &record.sealed)?;
-            rows.push((segment, opened));
+            found = left;
+            // A long search must not hold a thread that others' requests wait for.
+            tokio::task::yield_now().await;
         }
-        if rows.len() == limit { Ok(rows) } else { Err(damaged()) }
+        Ok(Some(found))
+    }
+
+    /// One row of each of these segments, in order. `None`: one is missing, though whole segments are indexed, in order.
+    async fn index_rows(&self, row: u8, from: u64, to: u64) -> Result<Option<Vec<(Vec<u8>, Record)>>, AppError> {
+        // Behind the key before the first one: no key lies between two that are next to each other.
+        let after = match from.checked_sub(1) {
+            Some(before) => row_key(row, before),
+            None => vec![row],
+        };
+        let limit = usize::try_from(to - from).unwrap_or(0);
+        let (tenant, space) = (self.snapshot.tenant, Space::LedgerIndex);
+        let records = self.app.store.records(tenant, space, &[row], Some(&after), limit).await?;
+        let keys = (from..to).map(|segment| row_key(row, segment));
+        Ok(records.iter().map(|(key, _)| key.as_slice()).eq(keys).then_some(records))
+    }
+
+    /// Opens a row. `None`: it is not what was sealed.
+    fn open_row(&self, (key, record): &(Vec<u8>, Record)) -> Result<Option<Secret<Vec<u8>>>, AppError> {
+        let context = self.snapshot.context(Space::LedgerIndex.as_str(), key, record.version);
+        match self.snapshot.keyring()?.open(Purpose::Records, &context, &record.sealed) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(SealError::Open) => Ok(None),
+            // Another node has rotated keys since: the commit of this very failure finds that out.
+            Err(SealError::UnknownKeyVersion(version)) => Err(AppError::behind(version)),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Opens entries that lie close together and keeps those that fit. `false` if it stopped before the last.
@@ -258,6 +289,7 @@ impl<S: Scope> Tx<'_, S> {
                 .and_then(|at| entries.get(at))
                 .ok_or_else(|| AppError::internal("the ledger has a gap"))?;
             if let Some(bytes) = App::open_entry(&self.snapshot, stored)?
+                && has_all(&bytes, &walk.texts)
                 && walk.query.filter.fits(&App::parse_entry(&bytes)?, reader)
             {
                 items.push(App::show_entry(stored, Some(&bytes))?);
@@ -273,8 +305,9 @@ impl<S: Scope> Tx<'_, S> {
     }
 }
 
-fn damaged() -> AppError {
-    AppError::internal("the ledger's index is damaged")
+/// Whether the bytes of an entry have these texts somewhere.
+fn has_all(bytes: &[u8], texts: &[&str]) -> bool {
+    texts.is_empty() || std::str::from_utf8(bytes).is_ok_and(|entry| texts.iter().all(|text| entry.contains(text)))
 }
 
 #[cfg(test)]

@@ -3,16 +3,18 @@
 use std::time::Duration;
 
 use bailiwick_app::AppConfig;
-use bailiwick_store::{Space, Store as _};
+use bailiwick_store::{Commit, Part, Space, Store as _, Write};
 use bailiwick_testkit::{Plane, Tenant, World, names};
-use bailiwick_types::Timestamp;
+use bailiwick_types::{TenantId, Timestamp};
 use serde_json::Value;
 
 use crate::flood::at_once;
 
 /// Entries of a segment, and its rows.
 const SEGMENT: u64 = 4_096;
-const ROWS: u64 = 16;
+const ROWS: u64 = 96;
+/// The number of the first row.
+const FIRST_ROW: u8 = 16;
 
 /// Lets a tenant do things, refused ones too, until its ledger has this many entries.
 fn grow(world: &World, tenant: &Tenant, size: u64) {
@@ -153,6 +155,79 @@ fn what_is_rare_is_found_without_reading_what_is_not_also_where_the_index_was_fo
     let read = entries_read(&world);
     let tail = world.header(Plane::Tenant(&own)).ledger.size() - SEGMENT;
     assert!(read < tail + 200, "{read} entries were read");
+}
+
+/// The key of a segment's row.
+fn row(number: u8, segment: u64) -> Vec<u8> {
+    [&[number][..], &segment.to_be_bytes()].concat()
+}
+
+/// The keys of all rows of an index.
+fn rows(world: &World, tenant: &Tenant) -> Vec<Vec<u8>> {
+    let stored = world.stored(Plane::Tenant(tenant)).records;
+    stored.into_iter().filter(|(space, ..)| *space == Space::LedgerIndex).map(|(_, key, _)| key).collect()
+}
+
+/// Puts other bytes in the place of rows of an index, or nothing, behind the server's back.
+fn tamper(world: &World, tenant: &Tenant, changes: Vec<(Vec<u8>, Option<&[u8]>)>) {
+    let (id, space): (TenantId, _) = (tenant.id.parse().unwrap(), Space::LedgerIndex);
+    let mut part = Part::append(id, world.header(Plane::Tenant(tenant)).epoch, Vec::new());
+    for (key, bytes) in changes {
+        let expected = world.block_on(world.store().record(id, space, &key)).unwrap().map(|record| record.version);
+        let value = bytes.map(|bytes| (expected.unwrap_or(0) + 1, bytes.to_vec()));
+        part.writes.push(Write { space, key, expected, value, count_max: None });
+    }
+    world.block_on(world.store().commit(Commit { parts: vec![part], guards: Vec::new() })).unwrap();
+}
+
+#[test]
+fn an_index_that_is_damaged_or_of_an_older_version_hides_nothing_and_is_made_anew() {
+    type Damage = fn(&World, &Tenant) -> Vec<(Vec<u8>, Option<&'static [u8]>)>;
+    let damages: [(&str, Damage); 6] = [
+        ("bytes that nobody sealed, in the newer segment", |world, own| {
+            let newer = rows(world, own).into_iter().filter(|key| key.ends_with(&1_u64.to_be_bytes()));
+            newer.map(|key| (key, Some(&b"junk"[..]))).collect()
+        }),
+        ("and in all rows", |world, own| rows(world, own).into_iter().map(|key| (key, Some(&b""[..]))).collect()),
+        ("a segment without its rows, and others in their stead", |world, own| {
+            let older = rows(world, own).into_iter().filter(|key| key.ends_with(&0_u64.to_be_bytes()));
+            let gone: Vec<_> = older.filter(|key| key[0] != FIRST_ROW).collect();
+            let others = (0..gone.len() as u64).map(|number| (row(FIRST_ROW, 7 + number), Some(&b"junk"[..])));
+            gone.iter().map(|key| (key.clone(), None)).chain(others).collect()
+        }),
+        ("a row too few", |_, _| vec![(row(FIRST_ROW + 40, 1), None)]),
+        ("another row than the first", |_, _| vec![(row(FIRST_ROW, 0), None), (row(200, 0), Some(&b"junk"[..]))]),
+        ("an older version's", |world, own| {
+            let gone = rows(world, own).into_iter().map(|key| (key, None));
+            let old = (0..12 * ROWS).map(|number| (row((number % 16) as u8, number / 16), Some(&b"older"[..])));
+            gone.chain(old).collect()
+        }),
+    ];
+    let world = World::two_tenants();
+    let own = &world.acme;
+    grow(&world, own, 2 * SEGMENT + 50);
+    let questions = [
+        format!("actor={}&limit=1000", own.viewer.id),
+        "decision=deny&limit=1000".to_owned(),
+        "action=policy:list&order=desc&limit=1000".to_owned(),
+        "actor=mbr_nobody&order=desc&limit=1000".to_owned(),
+    ];
+    let ask = || questions.iter().map(|question| search(&world, own, question).0).collect::<Vec<_>>();
+    let wanted = ask();
+    assert!(wanted[..3].iter().all(|found| found.len() > 500) && wanted[3].is_empty());
+    world.run_due_jobs();
+    for (what, damage) in damages {
+        assert_eq!(indexed(&world, own), 2 * ROWS, "before {what}");
+        tamper(&world, own, damage(&world, own));
+        assert_eq!(ask(), wanted, "{what}");
+        // Whoever searched had it made anew.
+        (0..4).for_each(|_| world.run_due_jobs());
+        assert_eq!(indexed(&world, own), 2 * ROWS, "after {what}");
+        world.operations();
+        assert_eq!(search(&world, own, &questions[3]), (vec![], 1));
+        let read = entries_read(&world);
+        assert!(read < SEGMENT, "{what}: {read} entries were read");
+    }
 }
 
 #[test]

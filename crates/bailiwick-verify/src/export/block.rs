@@ -4,7 +4,7 @@ use std::io::BufRead;
 
 use bailiwick_ledger::entry::Entry;
 use bailiwick_ledger::export::{EntryLine, frame};
-use bailiwick_ledger::{Hash, leaf_hash};
+use bailiwick_ledger::{LeafRun, leaf_hash_in_place};
 use bailiwick_types::Timestamp;
 
 use super::damaged;
@@ -27,10 +27,21 @@ pub(super) struct Block {
     fault: Option<VerifyError>,
 }
 
+/// What entries are held against.
+#[derive(Clone, Copy)]
+pub(super) struct Terms<'a> {
+    pub(super) tenant: &'a str,
+    /// The tree is looked at when it has this many leaves, and
+    pub(super) cut: Option<u64>,
+    /// whenever it has a multiple of this many more.
+    pub(super) step: u64,
+}
+
 /// What a block holds, up to the first problem.
 #[derive(Default)]
 pub(super) struct Found {
-    pub(super) leaves: Vec<Hash>,
+    /// The leaves, as runs that end where the tree is looked at.
+    pub(super) runs: Vec<LeafRun>,
     /// What the seal covers of the lines.
     pub(super) frames: Vec<u8>,
     pub(super) erased: u64,
@@ -81,10 +92,15 @@ impl Block {
     }
 
     /// Whether the entries are whole, canonical, in their places and of this tenant.
-    pub(super) fn check(&mut self, tenant: &str) -> Found {
+    pub(super) fn check(&mut self, terms: Terms<'_>) -> Found {
         let mut found = Found::default();
-        for (index, line) in self.lines() {
-            if let Err(problem) = found.take(index, line, tenant) {
+        let Self { first, bytes, ends, .. } = self;
+        let mut rest = bytes.as_mut_slice();
+        let mut start = 0;
+        for (index, end) in (*first..).zip(ends) {
+            let Some((line, after)) = std::mem::take(&mut rest).split_at_mut_checked(*end - start) else { break };
+            (start, rest) = (*end, after);
+            if let Err(problem) = found.take(index, line, terms) {
                 found.problem = Some(problem);
                 return found;
             }
@@ -100,19 +116,27 @@ impl Block {
 }
 
 impl Found {
-    fn take(&mut self, index: u64, raw: &[u8], tenant: &str) -> Result<(), Problem> {
+    fn take(&mut self, index: u64, raw: &mut [u8], terms: Terms<'_>) -> Result<(), Problem> {
         let (line, text) = (line_of(index), raw.strip_suffix(b"\n").unwrap_or(raw));
         let EntryLine { index: found, leaf, entry } =
             EntryLine::parse(text).map_err(|source| damaged(line, text, Expected::Entry(index), source))?;
         if found != index {
             return Err(Problem::Misplaced { index, found });
         }
+        for part in frame(raw, entry) {
+            self.frames.extend_from_slice(part);
+        }
         if let Some(bytes) = entry {
-            if leaf_hash(bytes) != leaf {
+            let length = bytes.len();
+            // The entry with the byte before it, and without what closes the line.
+            let start = text.len().checked_sub(length + 2);
+            let place = start.and_then(|start| raw.get_mut(start..start + 1 + length)).unwrap_or_default();
+            if leaf_hash_in_place(place) != leaf {
                 return Err(VerifyError::Altered { line, index }.into());
             }
+            let bytes = place.get(1..).unwrap_or_default();
             let checked = Entry::check(bytes).map_err(|source| VerifyError::Entry { line, index, source })?;
-            if checked.tenant != tenant {
+            if checked.tenant != terms.tenant {
                 return Err(VerifyError::Foreign { line, index }.into());
             }
             let (_, last) = self.times.get_or_insert((checked.time, checked.time));
@@ -120,9 +144,14 @@ impl Found {
         } else {
             self.erased += 1;
         }
-        self.leaves.push(leaf);
-        for part in frame(raw, entry) {
-            self.frames.extend_from_slice(part);
+        let is_looked_at = terms.cut == Some(index) || index.is_multiple_of(terms.step);
+        match self.runs.last_mut().filter(|_| !is_looked_at) {
+            Some(run) => run.push(leaf),
+            None => {
+                let mut run = LeafRun::at(index);
+                run.push(leaf);
+                self.runs.push(run);
+            }
         }
         Ok(())
     }

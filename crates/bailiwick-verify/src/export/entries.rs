@@ -1,8 +1,8 @@
 //! The entries: checked by several threads, put together in order.
 //!
 //! A fixed number of blocks goes around. This thread fills them and hands them to the workers in turn; a worker checks its
-//! lines and hashes its entries; this thread takes them back in the same turn and puts together what has to be in order, the
-//! tree and the hash for the seal. So the first problem is the first in the file, and memory is what these blocks take
+//! lines, hashes its entries and what of the tree is over them alone; this thread takes them back in the same turn and puts
+//! together what has to be in order, the rest of the tree and the hash for the seal. So the first problem is the first in the file, and memory is what these blocks take
 //! (INV-VERIFY-2): no channel has to be bounded.
 
 use std::io::BufRead;
@@ -15,7 +15,7 @@ use bailiwick_ledger::{Checkpoint, CompactRange};
 use bailiwick_types::Timestamp;
 
 use super::Options;
-use super::block::{Block, Found, Problem, has, line_of};
+use super::block::{Block, Found, Problem, Terms, has, line_of};
 use super::lines::Lines;
 use crate::error::{Expected, VerifyError};
 
@@ -73,7 +73,7 @@ impl<'a> Entries<'a> {
         let mut is_more = self.size > 0;
         while is_more {
             is_more = block.fill(lines, self.size, block_bytes);
-            let found = block.check(self.tenant);
+            let found = block.check(self.terms());
             self.take(found).map_err(|problem| problem.explain([&block], lines))?;
         }
         Ok(())
@@ -85,7 +85,7 @@ impl<'a> Entries<'a> {
         lines: &mut Lines<impl BufRead>,
         block_bytes: usize,
     ) -> Result<(), VerifyError> {
-        let tenant = self.tenant;
+        let terms = self.terms();
         thread::scope(|scope| {
             let workers: Vec<Worker> = (0..threads)
                 .map(|_| {
@@ -93,7 +93,7 @@ impl<'a> Entries<'a> {
                     let (checked, results) = mpsc::channel();
                     scope.spawn(move || {
                         for mut block in to_check {
-                            let found = block.check(tenant);
+                            let found = block.check(terms);
                             let _ = checked.send((block, found));
                         }
                     });
@@ -124,11 +124,17 @@ impl<'a> Entries<'a> {
         })
     }
 
+    fn terms(&self) -> Terms<'a> {
+        let cut = self.previous.map(|previous| previous.size);
+        Terms { tenant: self.tenant, cut, step: PROGRESS_ENTRIES }
+    }
+
     /// Appends what a block holds.
     fn take(&mut self, found: Found) -> Result<(), Problem> {
         self.digest.update(&found.frames);
-        for leaf in found.leaves {
-            self.tree.append(leaf, |_, _, _| {});
+        for run in found.runs {
+            // Blocks are taken in the order in which they were filled: each run begins where the one before it ended.
+            let _ = self.tree.extend(&run);
             self.compare()?;
             let done = self.tree.size();
             if let Some(progress) = self.options.progress
