@@ -367,7 +367,7 @@ pub(crate) async fn compile(
         return Err(AppError::limit(Limit::PolicyBytes, most));
     }
     let (name, text) = (name.clone(), text.to_owned());
-    app.aside(move || compile_policy(layer, &name, &text))
+    app.aside_patiently(move || compile_policy(layer, &name, &text))
         .await?
         .map_err(|problems| AppError::invalid_policy(problems.iter().map(show_problem).collect()))
 }

@@ -26,6 +26,9 @@ use crate::worker::{Setup, Worker};
 const WAITING_PER_TENANT_MAX: usize = 8;
 /// Symbolic terms are trees, and walking and dropping them recurses. Reserved, not used.
 const STACK_BYTES: usize = 256 * 1_048_576;
+/// How far proving steps back behind requests.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 10;
 
 type Task = dyn Fn(&mut Worker, usize) + Send + Sync;
 
@@ -197,6 +200,9 @@ impl Drop for Pool {
 }
 
 fn work(shared: &Shared, setup: Arc<Setup>) {
+    // Of this thread only, and of the solvers that it starts: requests that are served come first. It need not succeed.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::nice(NICENESS);
     let Ok(mut worker) = Worker::new(setup) else { return };
     while let Some(call) = next(shared) {
         let at = call.next.fetch_add(1, Ordering::Relaxed);

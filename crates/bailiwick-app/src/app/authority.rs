@@ -11,6 +11,10 @@ use crate::error::AppError;
 use crate::records::PolicyRecord;
 use crate::snapshot::Snapshot;
 
+/// How far work that nobody's access waits for steps back behind requests; what they need themselves does not.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 10;
+
 impl App {
     /// The compiled policies of a plane: guardrails, and the tenant's own.
     pub(crate) async fn authority(&self, snapshot: &Snapshot) -> Result<Arc<Authority>, AppError> {
@@ -95,5 +99,24 @@ impl App {
     ) -> Result<T, AppError> {
         let _turn = self.compiling.acquire().await.map_err(AppError::internal)?;
         tokio::task::spawn_blocking(work).await.map_err(AppError::internal)
+    }
+
+    /// As [`App::aside`], for what others might ask for again and again: on a thread that the system runs when no request
+    /// needs the processor at once.
+    pub(crate) async fn aside_patiently<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, AppError> {
+        let _turn = self.compiling.acquire().await.map_err(AppError::internal)?;
+        let (reply, done) = tokio::sync::oneshot::channel();
+        let run = move || {
+            // Of this thread only. It need not succeed.
+            #[cfg(target_os = "linux")]
+            let _ = rustix::process::nice(NICENESS);
+            // Whoever has gone away does not need the answer.
+            let _ = reply.send(work());
+        };
+        std::thread::Builder::new().name("aside".to_owned()).spawn(run).map_err(AppError::internal)?;
+        done.await.map_err(AppError::internal)
     }
 }

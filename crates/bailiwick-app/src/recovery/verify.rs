@@ -134,7 +134,7 @@ impl App {
             let opened = open_record(head, keyring, Space::Policy, record)?;
             policies.push(parse::<PolicyRecord>(Space::Policy, &opened)?);
         }
-        let broken = self.aside(move || {
+        let broken = self.aside_patiently(move || {
             let is_broken = |policy: &PolicyRecord| restore_policy(Layer::Tenant, &policy.name, &policy.text).is_err();
             policies.into_iter().find(is_broken).map(|policy| policy.name)
         });
