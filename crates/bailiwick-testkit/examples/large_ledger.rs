@@ -50,7 +50,7 @@ fn entry(tenant: TenantId, number: u64) -> Entry {
     let actor = match number {
         0 => "mbr_oldest".to_owned(),
         number if number % RARE == 1 => "mbr_rare".to_owned(),
-        number if number % 3 == 0 && !is_denied => "acc_frequent".to_owned(),
+        number if number.is_multiple_of(3) && !is_denied => "acc_frequent".to_owned(),
         number => format!("acc_{}", number % 47),
     };
     let secret = if actor == "acc_frequent" { number % 500 * 2 } else { number % 1_000 };
@@ -68,7 +68,7 @@ fn entry(tenant: TenantId, number: u64) -> Entry {
         },
         source: Some("192.0.2.7".to_owned()),
         door: "vault".to_owned(),
-        action: if number % 9 == 0 { "secret:write" } else { "secret:reveal" }.to_owned(),
+        action: if number.is_multiple_of(9) { "secret:write" } else { "secret:reveal" }.to_owned(),
         resource: EntryResource {
             kind: "Secret".to_owned(),
             id: if number == 0 { "secret/oldest".to_owned() } else { format!("secret/app-{}/{secret}", secret % 20) },
