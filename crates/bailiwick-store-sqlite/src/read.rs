@@ -216,9 +216,10 @@ pub(crate) fn records(conn: &Connection, memory: &Memory, range: &Range) -> Read
     let from = range.after.as_deref().map(next).unwrap_or_default().max(range.prefix.clone());
     let end = past(&range.prefix);
     let _steady = memory.tail.steady();
-    let changed = memory.tail.records(no, range.space, &from, end.as_deref());
-    // Some of what is in the table may be gone or changed.
-    let (space, limit) = (range.space.number(), bounded(range.limit.saturating_add(changed.len())));
+    let changed = memory.tail.records(no, range.space, &from, end.as_deref(), range.limit);
+    // Some of what is in the table may be gone. What has changed is in the list itself.
+    let gone = changed.iter().filter(|(_, value)| value.is_none()).count();
+    let (space, limit) = (range.space.number(), bounded(range.limit.saturating_add(gone)));
     let row = |row: &Row<'_>| Ok((row.get(0)?, Record { version: unsigned(row, 1)?, sealed: row.get(2)? }));
     let stored = match end {
         Some(end) => all(conn, RECORDS, params![no, space, from, end, limit], row)?,
@@ -271,7 +272,7 @@ pub(crate) fn records_at(conn: &Connection, memory: &Memory, range: &Range, size
     let from = range.after.as_deref().map(next).unwrap_or_default();
     let space = range.space.number();
 
-    let changed = memory.tail.records(no, range.space, &from, None);
+    let changed = memory.tail.records(no, range.space, &from, None, usize::MAX);
     let mut stored = conn.prepare_cached(RECORDS_TO_END)?;
     let stored = stored.query_map(params![no, space, from, i64::MAX], |row| {
         Ok((row.get(0)?, Record { version: unsigned(row, 1)?, sealed: row.get(2)? }))
@@ -317,7 +318,7 @@ pub(crate) fn children(conn: &Connection, memory: &Memory, range: &Range) -> Rea
     // A key that is the prefix itself has no name below it, so even the first search starts behind one.
     let after = range.after.as_deref().map(first_segment).unwrap_or_default();
     let mut from = behind(prefix, after);
-    let changed = memory.tail.records(no, range.space, from.as_deref().unwrap_or_default(), end.as_deref());
+    let changed = memory.tail.records(no, range.space, from.as_deref().unwrap_or_default(), end.as_deref(), usize::MAX);
     let mut found = Vec::new();
     while let Some(start) = from.take()
         && found.len() < range.limit

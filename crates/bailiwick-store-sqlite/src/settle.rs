@@ -384,9 +384,12 @@ fn put_run(conn: &Connection, no: i64, first: u64, run: &Run) -> rusqlite::Resul
     conn.prepare_cached(RUN)?.execute(params![no, first.cast_signed(), run.leaves, run.sealed()]).map(drop)
 }
 
+/// Leaf hashes and sealed entries that were taken out of the tables.
+type Taken = Vec<(Hash, Vec<u8>)>;
+
 /// Takes the runs `from..to` out of the tables, and says what was in them. `None` where there are few, or where one is
 /// damaged: that is for the readers to find.
-fn earlier(conn: &Connection, no: i64, from: u64, to: u64) -> rusqlite::Result<Option<Vec<(Hash, Vec<u8>)>>> {
+fn earlier(conn: &Connection, no: i64, from: u64, to: u64) -> rusqlite::Result<Option<Taken>> {
     let range = params![no, from.cast_signed(), to.cast_signed()];
     if conn.prepare_cached(COUNT)?.query_row(range, |row| row.get::<_, i64>(0))? < RUNS_MAX {
         return Ok(None);

@@ -251,19 +251,27 @@ impl Tail {
         if records.is_empty() { None } else { records.get(&(space, Bytes::copy_from_slice(key))).cloned() }
     }
 
-    /// Records that have changed, from a key (inclusive) to another (exclusive, if there is one).
+    /// Records that have changed, from a key (inclusive) to another (exclusive, if there is one): as many as it takes to have
+    /// `limit` that are there. Who wants a list of that length needs none of those after them.
     pub(crate) fn records(
         &self,
         no: i64,
         space: Space,
         from: &[u8],
         end: Option<&[u8]>,
+        limit: usize,
     ) -> Vec<(Vec<u8>, Option<Value>)> {
         let tenants = self.tenants.read();
         let Some(pending) = tenants.get(&no) else { return Vec::new() };
         let changed = pending.records.range((space, Bytes::copy_from_slice(from))..);
         let wanted = changed.take_while(|((of, key), _)| *of == space && end.is_none_or(|end| &**key < end));
-        wanted.map(|((_, key), value)| (key.to_vec(), value.clone())).collect()
+        let mut left = limit;
+        let needed = wanted.take_while(|(_, value)| {
+            let is_needed = left > 0;
+            left -= usize::from(is_needed && value.is_some());
+            is_needed
+        });
+        needed.map(|((_, key), value)| (key.to_vec(), value.clone())).collect()
     }
 
     /// What records have been since the ledger had a size, from a key (inclusive) on, with the size that each was until.

@@ -4,7 +4,8 @@
 //!
 //! Entries are sealed here and handed to the store, 4,096 at a time; ten million and their index take several minutes and about
 //! 7 GB below `TMPDIR`. Then the first page of each question is asked for through the native door, newest first: 100 entries, if there are as many,
-//! or the answer that there are none. What is asked becomes an entry too, as always.
+//! or the answer that there are none. What is asked becomes an entry too, as always. CPU is that of the whole process, and changes
+//! less than times do with what others do.
 #![expect(clippy::unwrap_used, clippy::print_stdout, clippy::indexing_slicing, reason = "a measurement, not a product")]
 
 use std::collections::BTreeMap;
@@ -37,6 +38,7 @@ fn main() {
     let world = World::with(WorldOptions { store: Some(Options::default()), ..WorldOptions::default() });
     grow(&world, entries);
     index(&world);
+    rest();
     let wanted = args.next().unwrap_or_default();
     for question in questions(entries).into_iter().filter(|question| question.contains(&wanted)) {
         ask(&world, &question, times);
@@ -50,7 +52,7 @@ fn entry(tenant: TenantId, number: u64) -> Entry {
     let actor = match number {
         0 => "mbr_oldest".to_owned(),
         number if number % RARE == 1 => "mbr_rare".to_owned(),
-        number if number % 3 == 0 && !is_denied => "acc_frequent".to_owned(),
+        number if number.is_multiple_of(3) && !is_denied => "acc_frequent".to_owned(),
         number => format!("acc_{}", number % 47),
     };
     let secret = if actor == "acc_frequent" { number % 500 * 2 } else { number % 1_000 };
@@ -68,7 +70,7 @@ fn entry(tenant: TenantId, number: u64) -> Entry {
         },
         source: Some("192.0.2.7".to_owned()),
         door: "vault".to_owned(),
-        action: if number % 9 == 0 { "secret:write" } else { "secret:reveal" }.to_owned(),
+        action: if number.is_multiple_of(9) { "secret:write" } else { "secret:reveal" }.to_owned(),
         resource: EntryResource {
             kind: "Secret".to_owned(),
             id: if number == 0 { "secret/oldest".to_owned() } else { format!("secret/app-{}/{secret}", secret % 20) },
@@ -150,6 +152,26 @@ fn index(world: &World) {
     println!("index in {seconds:.0} s: {rows} rows, {:.1} bytes for each entry", bytes as f64 / size as f64);
 }
 
+/// CPU seconds of this process, all its threads together. Linux counts them in hundredths.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let ticks = |at| stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(at)?.parse::<f64>().ok());
+    (ticks(11).unwrap_or(0.0) + ticks(12).unwrap_or(0.0)) / 100.0
+}
+
+/// Waits until what was written is where it is kept.
+fn rest() {
+    let began = Instant::now();
+    loop {
+        let before = cpu_seconds();
+        std::thread::sleep(Duration::from_secs(1));
+        if cpu_seconds() - before < 0.05 || began.elapsed().as_secs() > 300 {
+            println!("at rest after {} s", began.elapsed().as_secs());
+            return;
+        }
+    }
+}
+
 fn questions(entries: u64) -> Vec<String> {
     let early = Timestamp::from_unix_ms(BEGIN_MS);
     let late = Timestamp::from_unix_ms(BEGIN_MS.saturating_add_unsigned(entries / 2));
@@ -179,17 +201,18 @@ fn page(world: &World, question: &str) -> Value {
 }
 
 fn ask(world: &World, question: &str, times: usize) {
-    let mut spans = Vec::new();
+    let (mut spans, before) = (Vec::new(), cpu_seconds());
     let mut last = Value::Null;
     for _ in 0..times {
         let began = Instant::now();
         last = page(world, question);
         spans.push(began.elapsed().as_secs_f64() * 1e3);
     }
+    let cpu = (cpu_seconds() - before) * 1e3 / spans.len() as f64;
     spans.sort_by(f64::total_cmp);
     let at = |percent: usize| spans[(spans.len() - 1) * percent / 100];
     let items = last["items"].as_array().unwrap().len();
     // A page that is neither full nor the last would be an answer that is not one.
     assert!(items == 100 || last["is_complete"] == true, "{question}: {items} entries, and more to come");
-    println!("{question:48} {items:4} found  p50 {:6.1} ms  p99 {:6.1} ms", at(50), at(99));
+    println!("{question:48} {items:4} found  p50 {:6.1} ms  p99 {:6.1} ms  CPU {cpu:5.1} ms", at(50), at(99));
 }
