@@ -1,5 +1,4 @@
 //! Lists of what is partly in the tables and partly still in the log.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::collections::BTreeMap;
 
