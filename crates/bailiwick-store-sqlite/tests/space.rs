@@ -158,5 +158,6 @@ async fn the_write_ahead_log_stays_short() {
     let log = std::fs::metadata(directory.path().join("bailiwick.db-wal")).unwrap().len();
     let whole = store.size_bytes().await.unwrap();
     assert!(whole > 50 << 20, "{whole} bytes were written");
-    assert!(log < 32 << 20, "the log has {log} bytes");
+    // It would have more than a hundred if it never started anew.
+    assert!(log < 64 << 20, "the log has {log} bytes");
 }
