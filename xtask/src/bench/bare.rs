@@ -34,6 +34,7 @@ impl Bench {
             println!("{}: a tenant with {count} policies", side.name());
             let tenant = side.add_tenant(&format!("policies-{count}"))?;
             side::govern(&tenant, side.address(), count)?;
+            side.widen(&tenant)?;
             let units = tenant.reads().map(|read| vec![read]).collect::<Vec<_>>();
             plans.push(self.plan(side.as_ref(), &units, CONNECTIONS)?);
             counts.push(count);

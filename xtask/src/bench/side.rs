@@ -102,6 +102,10 @@ pub(crate) trait Side {
     fn dry_run(&self, _tenant: &Tenant) -> Option<Request> {
         None
     }
+    /// Lets one tenant send as much as the server can answer: more than a tenant usually may.
+    fn widen(&self, _tenant: &Tenant) -> Outcome {
+        Ok(())
+    }
     /// Asks for proofs about the tenant's ledger.
     fn proofs(&self, _tenant: &Tenant) -> Vec<Request> {
         Vec::new()
@@ -220,6 +224,13 @@ impl Side for Bailiwick {
     fn policy_change(&self, tenant: &Tenant) -> Option<Request> {
         let text = "forbid(principal, action == Action::\"secret:purge\", resource) when { context.door == \"{n}\" };";
         Some(tenant.native("PUT", "/policies/flood").body(json!({"text": text}).to_string()))
+    }
+
+    fn widen(&self, tenant: &Tenant) -> Outcome {
+        let quotas = Request::new("PUT", &format!("/api/v1/tenants/{}/quotas", tenant.slug))
+            .header("Authorization", format!("Bearer {}", self.operator))
+            .body(json!({"quotas": {"requests_per_second": 1_000_000}}).to_string());
+        expect_success(&mut Client::connect(self.address)?, &quotas).map(drop)
     }
 
     fn dry_run(&self, tenant: &Tenant) -> Option<Request> {
