@@ -227,7 +227,7 @@ impl Side for Bailiwick {
     }
 
     fn widen(&self, tenant: &Tenant) -> Outcome {
-        let quotas = Request::new("PUT", &format!("/api/v1/tenants/{}/quotas", tenant.slug))
+        let quotas = Request::new("PUT", format!("/api/v1/tenants/{}/quotas", tenant.slug))
             .header("Authorization", format!("Bearer {}", self.operator))
             .body(json!({"quotas": {"requests_per_second": 1_000_000}}).to_string());
         expect_success(&mut Client::connect(self.address)?, &quotas).map(drop)
