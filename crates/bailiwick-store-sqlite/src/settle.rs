@@ -30,7 +30,7 @@ const RUNS: &str =
     "SELECT first, leaves, sealed FROM ledger_run WHERE tenant_no = ?1 AND first >= ?2 AND first < ?3 ORDER BY first";
 const COUNT: &str = "SELECT count(*) FROM ledger_run WHERE tenant_no = ?1 AND first >= ?2 AND first < ?3";
 const FORGET: &str = "DELETE FROM ledger_run WHERE tenant_no = ?1 AND first >= ?2 AND first < ?3";
-// REPLACE: were there anything in its place, it would be damage, and must not keep the log from being cut.
+// REPLACE: were there anything in its place, it would be damage, and must not keep its row of the log from being done.
 const RUN: &str = "INSERT OR REPLACE INTO ledger_run (tenant_no, first, leaves, sealed) VALUES (?1, ?2, ?3, ?4)";
 const SUBTREE: &str = "INSERT OR REPLACE INTO ledger_subtree (tenant_no, level, n, hash) VALUES (?1, ?2, ?3, ?4)";
 const PUT: &str = "INSERT INTO record (tenant_no, space, key, version, sealed) VALUES (?1, ?2, ?3, ?4, ?5) \
@@ -88,7 +88,7 @@ struct Round {
     place: i64,
     /// Whether a slice could not be carried out: from then on one tenant at a time, and all of it.
     is_careful: bool,
-    /// Whether some tenant could not be moved. Then the log is not cut.
+    /// Whether some tenant could not be moved. Then no row is done.
     is_partial: bool,
 }
 
