@@ -101,13 +101,20 @@ impl App {
         tokio::task::spawn_blocking(work).await.map_err(AppError::internal)
     }
 
-    /// As [`App::aside`], for what others might ask for again and again: on a thread that the system runs when no request
-    /// needs the processor at once.
+    /// As [`App::aside`], for what others might ask for again and again: as patiently as what nobody waits for.
     pub(crate) async fn aside_patiently<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, AppError> {
         let _turn = self.compiling.acquire().await.map_err(AppError::internal)?;
+        self.patiently(work).await
+    }
+
+    /// Does something on a thread that the system runs when no request needs the processor at once.
+    pub(crate) async fn patiently<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, AppError> {
         let (reply, done) = tokio::sync::oneshot::channel();
         let run = move || {
             // Of this thread only. It need not succeed.

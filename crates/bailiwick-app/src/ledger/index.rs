@@ -16,7 +16,7 @@
 //! tree, and whoever must be sure that nothing is missing verifies an export. Reading rows of an older format: they lie
 //! elsewhere, and are made anew.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap};
 
 use bailiwick_ledger::entry::Entry;
 use bailiwick_types::Timestamp;
@@ -59,13 +59,24 @@ enum Kind {
     Noun = 8,
 }
 
+/// A word's kind and its text, as they are hashed.
+fn write_word(kind: Kind, text: &str, out: &mut Vec<u8>) {
+    out.clear();
+    out.push(kind as u8);
+    out.extend_from_slice(text.as_bytes());
+}
+
 impl Mark {
-    fn of(kind: Kind, word: &str) -> Self {
-        let mut bytes = Vec::with_capacity(1 + word.len());
-        bytes.push(kind as u8);
-        bytes.extend_from_slice(word.as_bytes());
-        let [a, b, c, d, e, ..] = bailiwick_ledger::sha256(&bytes);
-        let row = if kind == Kind::Request { WORD_ROWS + e % REQUEST_ROWS } else { e % WORD_ROWS };
+    fn of(kind: Kind, text: &str) -> Self {
+        let mut word = Vec::with_capacity(1 + text.len());
+        write_word(kind, text, &mut word);
+        Self::of_word(&word)
+    }
+
+    fn of_word(word: &[u8]) -> Self {
+        let [a, b, c, d, e, ..] = bailiwick_ledger::sha256(word);
+        let is_request = word.first() == Some(&(Kind::Request as u8));
+        let row = if is_request { WORD_ROWS + e % REQUEST_ROWS } else { e % WORD_ROWS };
         Self { row: FIRST_ROW + row, hash: [a, b, c, d] }
     }
 
@@ -86,18 +97,20 @@ fn noun(action: &str) -> Option<&str> {
     action.get(..=action.find(':')?)
 }
 
-/// An entry's marks. What nearly every entry has (that it went well, that it was allowed) has none.
-fn marks(entry: &Entry) -> BTreeSet<Mark> {
-    let mut marks: BTreeSet<Mark> = folders(&entry.resource.id).map(|folder| Mark::of(Kind::Folder, folder)).collect();
-    marks.extend(entry.actor.id.as_ref().map(|actor| Mark::of(Kind::Actor, actor)));
-    marks.insert(Mark::of(Kind::Resource, &entry.resource.id));
-    marks.insert(Mark::of(Kind::Action, &entry.action));
-    marks.extend(noun(&entry.action).map(|noun| Mark::of(Kind::Noun, noun)));
-    marks.insert(Mark::of(Kind::Request, &entry.request));
-    marks.extend(has_mark(&entry.outcome).then(|| Mark::of(Kind::Outcome, &entry.outcome)));
+/// An entry's words that have marks, each once. What nearly every entry has (that it went well, that it was allowed) has none.
+fn words(entry: &Entry) -> impl Iterator<Item = (Kind, &str)> {
     let decision = entry.decision.as_str();
-    marks.extend(has_mark(decision).then(|| Mark::of(Kind::Decision, decision)));
-    marks
+    let words = [
+        entry.actor.id.as_deref().map(|actor| (Kind::Actor, actor)),
+        Some((Kind::Resource, entry.resource.id.as_str())),
+        Some((Kind::Action, entry.action.as_str())),
+        noun(&entry.action).map(|noun| (Kind::Noun, noun)),
+        Some((Kind::Request, entry.request.as_str())),
+        has_mark(&entry.outcome).then_some((Kind::Outcome, entry.outcome.as_str())),
+        has_mark(decision).then_some((Kind::Decision, decision)),
+    ];
+    let folders = folders(&entry.resource.id).map(|folder| (Kind::Folder, folder));
+    words.into_iter().flatten().chain(folders)
 }
 
 /// Whether an outcome or a decision is rare enough to be searched for by the index.
@@ -134,33 +147,48 @@ pub(super) fn wanted(filter: &Filter) -> Vec<Mark> {
 pub(super) struct Segment {
     first: Timestamp,
     last: Timestamp,
-    places: BTreeMap<Mark, Vec<u16>>,
+    /// Where each word is. They become marks at the end: most words are those of many entries.
+    places: HashMap<Vec<u8>, Vec<u16>>,
+    word: Vec<u8>,
 }
 
 impl Segment {
     pub(super) fn new() -> Self {
         let (first, last) = (Timestamp::from_unix_ms(i64::MAX), Timestamp::from_unix_ms(i64::MIN));
-        Self { first, last, places: BTreeMap::new() }
+        Self { first, last, places: HashMap::new(), word: Vec::new() }
     }
 
     /// Adds the entry at a place in the segment; places only grow.
     pub(super) fn add(&mut self, place: u16, entry: &Entry) {
         self.first = self.first.min(entry.time);
         self.last = self.last.max(entry.time);
-        for mark in marks(entry) {
-            self.places.entry(mark).or_default().push(place);
+        for (kind, text) in words(entry) {
+            write_word(kind, text, &mut self.word);
+            match self.places.get_mut(&self.word) {
+                Some(places) => places.push(place),
+                None => drop(self.places.insert(self.word.clone(), vec![place])),
+            }
         }
     }
 
     /// Each row's number and bytes, in order.
-    pub(super) fn rows(&self) -> impl Iterator<Item = (u8, Vec<u8>)> {
-        (FIRST_ROW..FIRST_ROW + ROWS).map(|number| {
+    pub(super) fn rows(self) -> impl Iterator<Item = (u8, Vec<u8>)> {
+        let mut marks: BTreeMap<Mark, Vec<u16>> = BTreeMap::new();
+        for (word, places) in self.places {
+            marks.entry(Mark::of_word(&word)).or_default().extend(places);
+        }
+        // Two words may have the same mark.
+        for places in marks.values_mut() {
+            places.sort_unstable();
+            places.dedup();
+        }
+        (FIRST_ROW..FIRST_ROW + ROWS).map(move |number| {
             let mut bytes = vec![FORMAT];
             bytes.extend_from_slice(&self.first.unix_ms().to_be_bytes());
             bytes.extend_from_slice(&self.last.unix_ms().to_be_bytes());
             let first = Mark { row: number, hash: [0; 4] };
             let last = Mark { row: number, hash: [u8::MAX; 4] };
-            for (mark, places) in self.places.range(first..=last) {
+            for (mark, places) in marks.range(first..=last) {
                 bytes.extend_from_slice(&mark.hash);
                 places::write(places, &mut bytes);
             }

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use bailiwick_ledger::entry::{Actor, ActorKind, Decision, EntryResource, V1};
 
 use super::*;
@@ -129,14 +131,30 @@ fn what_nearly_every_entry_has_is_no_help() {
 fn a_mark_is_looked_for_in_the_row_that_it_is_in() {
     let mut segment = Segment::new();
     (0..500).for_each(|number| segment.add(number, &entry(number)));
+    let words = segment.places.clone();
     let rows: Vec<_> = segment.rows().collect();
     assert!(rows.iter().map(|(number, _)| *number).eq(FIRST_ROW..FIRST_ROW + ROWS));
-    for (mark, list) in &segment.places {
-        assert_eq!(places(&rows, *mark), list.iter().copied().collect());
+    for (word, list) in &words {
+        let mark = Mark::of_word(word);
+        assert_eq!(places(&rows, mark), list.iter().copied().collect());
         // One that differs in a bit of the hash is another word.
-        let other = Mark { hash: [mark.hash[0], mark.hash[1], mark.hash[2], mark.hash[3] ^ 1], ..*mark };
+        let other = Mark { hash: [mark.hash[0], mark.hash[1], mark.hash[2], mark.hash[3] ^ 1], ..mark };
         assert_eq!(places(&rows, other), BTreeSet::new());
     }
+}
+
+#[test]
+fn two_words_of_one_mark_are_found_at_the_places_of_both() {
+    let [one, other] = ["acc_79103", "acc_153944"];
+    let mark = Mark::of(Kind::Actor, one);
+    assert_eq!(mark, Mark::of(Kind::Actor, other));
+    let mut segment = Segment::new();
+    for (place, actor) in [one, other, "acc_1", other, one].into_iter().enumerate() {
+        let mut entry = entry(0);
+        entry.actor.id = Some(actor.to_owned());
+        segment.add(u16::try_from(place).unwrap(), &entry);
+    }
+    assert_eq!(places(&segment.rows().collect::<Vec<_>>(), mark), BTreeSet::from([0, 1, 3, 4]));
 }
 
 #[test]
