@@ -26,19 +26,19 @@ use bailiwick_types::{
     Action, ActionType, Clock, Code, InstallationId, Limits, PolicyName, Random, TenantId, Timestamp,
 };
 use parking_lot::Mutex;
-use quick_cache::sync::Cache;
 
 use crate::error::{AppError, Retry};
 use crate::fleet::{Following, RootSource};
 use crate::gate::{Gates, Pass};
 use crate::installation::UnsealProgress;
 use crate::isolation::IsolationBoard;
-use crate::metrics::Counted;
+use crate::metrics::{Counted, Event};
 use crate::probing::Probing;
 use crate::prove::{NoProver, Prover};
 use crate::records::{Stored, TenantMeta};
 use crate::request::{Door, RequestMeta};
 use crate::snapshot::{KnownCredential, Snapshot};
+use crate::snapshots::{Snapshots, Weighed, weighed};
 use crate::time::Apart;
 use crate::turns::{Turns, TurnsConfig};
 use crate::tx::{Answer, PlatformTx, Reply, TenantTx};
@@ -52,8 +52,8 @@ pub struct AppConfig {
     pub delete_hold_default: Duration,
     /// What holds for tenants without quotas of their own.
     pub limits: Limits,
-    /// How many tenants' keys and policies are kept in memory at most.
-    pub tenants_cached_max: usize,
+    /// About how many bytes of memory what is remembered of tenants may take: keys, credentials, policies, decisions.
+    pub cache_bytes: u64,
     /// After how many of its ledger's entries a plane gets new data keys. Every seal is of an entry or of one of the few
     /// records that are written with it, so this keeps one key well below [`SEALS_PER_KEY_MAX`].
     pub rotate_data_every: u64,
@@ -83,7 +83,7 @@ impl Default for AppConfig {
             delete_hold_min: Duration::from_secs(24 * 3_600),
             delete_hold_default: Duration::from_secs(7 * 24 * 3_600),
             limits: Limits::default(),
-            tenants_cached_max: 20_000,
+            cache_bytes: 192 << 20,
             rotate_data_every: SEALS_PER_KEY_MAX >> 4,
             past_entries: PAST_ENTRIES,
             prover: Arc::new(NoProver),
@@ -111,7 +111,7 @@ pub struct App {
     pub(crate) hashing: tokio::sync::Semaphore,
     compiling: tokio::sync::Semaphore,
     pub(crate) started: Timestamp,
-    snapshots: Cache<TenantId, Arc<Snapshot>>,
+    pub(crate) snapshots: Snapshots,
     pub(crate) gates: Gates,
     pub(crate) turns: Turns,
     /// Whose ledgers wait for their index.
@@ -120,7 +120,7 @@ pub struct App {
     /// What [`AppConfig::build`] said.
     pub(crate) build: tokio::sync::OnceCell<Option<String>>,
     /// By what the sealed text hashes to: a name that is used again starts again at its first version.
-    compiled: Cache<(TenantId, PolicyName, Hash), Arc<CompiledPolicy>>,
+    compiled: Weighed<(TenantId, PolicyName, Hash), Arc<CompiledPolicy>>,
 }
 
 /// What is in memory only while the installation is unsealed.
@@ -195,6 +195,9 @@ const ATTEMPTS_MAX: usize = 64;
 /// How many records are opened before others get the thread.
 const RECORDS_AT_ONCE: usize = 64;
 
+/// About how much memory a small policy takes.
+const POLICY_BYTES: u64 = 3_072;
+
 /// How many policy documents are compiled at a time.
 const COMPILING_MAX: usize = 2;
 
@@ -208,7 +211,7 @@ pub(crate) struct Admitted {
 impl App {
     /// A kernel over a store. It is sealed until [`App::unseal_with`] or one of its siblings.
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, random: Arc<dyn Random>, config: AppConfig) -> Arc<Self> {
-        let cached = config.tenants_cached_max;
+        let third = config.cache_bytes / 3;
         let started = clock.now();
         let probing = Probing::new(random.as_ref());
         let turns = Turns::new(&config.turns);
@@ -226,13 +229,13 @@ impl App {
             hashing: tokio::sync::Semaphore::new(1),
             compiling: tokio::sync::Semaphore::new(COMPILING_MAX),
             started,
-            snapshots: Cache::new(cached),
+            snapshots: Snapshots::new(2 * third),
             gates: Gates::default(),
             turns,
             indexing: Mutex::default(),
             isolation: IsolationBoard::default(),
             build: tokio::sync::OnceCell::new(),
-            compiled: Cache::new(50_000),
+            compiled: weighed(third, POLICY_BYTES),
         })
     }
 
@@ -281,12 +284,12 @@ impl App {
                 if turn.is_strangers() {
                     self.turns.remember(meta, tenant);
                 }
-                self.counts.count(tenant, |counts| counts.requests += 1);
+                self.counts.count(tenant, Event::Request);
             }
             match self.pass_gate(&mut pass, &admitted, meta, action).await {
                 Err(error) if self.should_retry(&error) => continue,
                 Err(error) => {
-                    self.counts.count(tenant, |counts| counts.refusals += 1);
+                    self.counts.count(tenant, Event::Refusal);
                     return Err(error);
                 }
                 Ok(()) => {}
@@ -314,7 +317,7 @@ impl App {
                 Err(error) if self.should_retry(&error) => self.counts.retried(tenant, &error),
                 concluded => {
                     if concluded.is_err() {
-                        self.counts.count(tenant, |counts| counts.refusals += 1);
+                        self.counts.count(tenant, Event::Refusal);
                     }
                     return concluded.map(|answer| answer.staying(pass));
                 }
@@ -349,12 +352,12 @@ impl App {
                 if turn.is_strangers() {
                     self.turns.remember(meta, tenant);
                 }
-                self.counts.count(tenant, |counts| counts.requests += 1);
+                self.counts.count(tenant, Event::Request);
             }
             match self.pass_gate(&mut pass, &admitted, meta, action).await {
                 Err(error) if self.should_retry(&error) => continue,
                 Err(error) => {
-                    self.counts.count(tenant, |counts| counts.refusals += 1);
+                    self.counts.count(tenant, Event::Refusal);
                     return Err(error);
                 }
                 Ok(()) => {}
@@ -387,7 +390,7 @@ impl App {
                 Err(error) if self.should_retry(&error) => self.counts.retried(tenant, &error),
                 concluded => {
                     if concluded.is_err() {
-                        self.counts.count(tenant, |counts| counts.refusals += 1);
+                        self.counts.count(tenant, Event::Refusal);
                     }
                     return concluded.map(|answer| answer.staying(pass));
                 }
@@ -442,7 +445,7 @@ impl App {
 
     /// Drops what is cached of a plane.
     pub(crate) fn forget(&self, tenant: TenantId) {
-        self.snapshots.remove(&tenant);
+        self.snapshots.remove(tenant);
     }
 
     /// Drops everything that was cached.

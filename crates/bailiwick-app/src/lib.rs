@@ -39,6 +39,7 @@ pub mod relocation;
 mod request;
 pub mod secrets;
 mod snapshot;
+mod snapshots;
 mod state;
 pub mod tenants;
 mod time;

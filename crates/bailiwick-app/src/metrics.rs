@@ -4,21 +4,22 @@
 //! - INV-METRICS-1: the numbers of tenants are of [`TENANTS_MAX`] at most, however many there are.
 //!
 //! # Deliberately absent
-//! Names: a tenant is its id here.
+//! Names: a tenant is its id here. A lock that all requests would share.
 
-use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bailiwick_types::{Limit, TenantId};
-use parking_lot::Mutex;
+use quick_cache::sync::Cache;
 
 use crate::app::App;
 use crate::error::{AppError, Retry};
 use crate::fair::Load;
 use crate::turns::Work;
 
-/// Of how many tenants there are numbers at most. Whoever was away longest makes room, and begins again at zero.
+/// Of how many tenants there are numbers at most. Who was not here lately makes room, and begins again at zero.
 pub const TENANTS_MAX: usize = 256;
 /// The upper ends of the ranges that commits are counted in by how long they took.
 pub const COMMIT_MS_BOUNDS: [u64; 10] = [1, 2, 5, 10, 25, 50, 100, 250, 1_000, 5_000];
@@ -59,6 +60,12 @@ pub struct Metrics {
     pub commit_times: CommitTimes,
     /// Of the tenants that were here lately, in order of their ids.
     pub tenants: Vec<(TenantId, Counts)>,
+    /// Bytes of memory, about, in what is remembered of each of these: keys, credentials, policies, decisions.
+    pub remembered: Vec<(TenantId, u64)>,
+    /// The same of all tenants, and the most that it may be.
+    pub remembered_total: u64,
+    /// See [`Metrics::remembered_total`].
+    pub remembered_max: u64,
     /// What this node grants each tenant that has no quota of its own, of the limits that each node counts for itself.
     pub node_limits: Vec<(Limit, u64)>,
     /// What runs and what waits for its turn, by kind of work.
@@ -67,56 +74,75 @@ pub struct Metrics {
     pub store: Vec<(&'static str, &'static str, u64)>,
 }
 
-/// Counts while the server runs.
+/// What is counted in [`Counts`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Event {
+    Request,
+    Refusal,
+    Commit,
+    Stale,
+    Conflict,
+}
+
+/// [`Counts`] while they are counted.
 #[derive(Default)]
+struct Counting([AtomicU64; 5]);
+
+impl Counting {
+    fn add(&self, event: Event) {
+        if let Some(count) = self.0.get(event as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn counts(&self) -> Counts {
+        let [requests, refusals, commits, stale, conflicts] =
+            self.0.each_ref().map(|count| count.load(Ordering::Relaxed));
+        Counts { requests, refusals, commits, stale, conflicts }
+    }
+}
+
+/// Counts while the server runs.
 pub(crate) struct Counted {
-    total: Mutex<Counts>,
+    total: Counting,
     bounds: [AtomicU64; COMMIT_MS_BOUNDS.len()],
     sum_us: AtomicU64,
     commits: AtomicU64,
-    tenants: Mutex<Tenants>,
+    tenants: Cache<TenantId, Arc<Counting>>,
 }
 
-#[derive(Default)]
-struct Tenants {
-    /// Grows with everything that is counted: who was counted last has the greatest.
-    moment: u64,
-    counts: HashMap<TenantId, (u64, Counts)>,
+impl Default for Counted {
+    fn default() -> Self {
+        Self {
+            total: Counting::default(),
+            bounds: Default::default(),
+            sum_us: AtomicU64::default(),
+            commits: AtomicU64::default(),
+            tenants: Cache::new(TENANTS_MAX),
+        }
+    }
 }
 
 impl Counted {
     /// Counts something of a tenant, and of all.
-    pub(crate) fn count(&self, tenant: TenantId, add: impl Fn(&mut Counts)) {
-        add(&mut self.total.lock());
-        let mut tenants = self.tenants.lock();
-        tenants.moment = tenants.moment.saturating_add(1);
-        let moment = tenants.moment;
-        if let Some((seen, counts)) = tenants.counts.get_mut(&tenant) {
-            *seen = moment;
-            add(counts);
-            return;
-        }
-        if tenants.counts.len() >= TENANTS_MAX {
-            let longest_away = tenants.counts.iter().min_by_key(|(_, (seen, _))| *seen).map(|(tenant, _)| *tenant);
-            longest_away.map(|tenant| tenants.counts.remove(&tenant));
-        }
-        let mut counts = Counts::default();
-        add(&mut counts);
-        tenants.counts.insert(tenant, (moment, counts));
+    pub(crate) fn count(&self, tenant: TenantId, event: Event) {
+        self.total.add(event);
+        let Ok(counting) = self.tenants.get_or_insert_with(&tenant, || Ok::<_, Infallible>(Arc::<Counting>::default()));
+        counting.add(event);
     }
 
     /// Counts the end of an attempt that is made again.
     pub(crate) fn retried(&self, tenant: TenantId, error: &AppError) {
         match error.retry() {
-            Some(Retry::Stale(_)) => self.count(tenant, |counts| counts.stale += 1),
-            Some(Retry::Conflict) => self.count(tenant, |counts| counts.conflicts += 1),
+            Some(Retry::Stale(_)) => self.count(tenant, Event::Stale),
+            Some(Retry::Conflict) => self.count(tenant, Event::Conflict),
             None => {}
         }
     }
 
     /// A commit took this long.
     pub(crate) fn committed(&self, tenant: TenantId, took: Duration) {
-        self.count(tenant, |counts| counts.commits += 1);
+        self.count(tenant, Event::Commit);
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let at = COMMIT_MS_BOUNDS.iter().position(|bound| took_us <= bound.saturating_mul(1_000));
         if let Some(bound) = at.and_then(|at| self.bounds.get(at)) {
@@ -137,7 +163,7 @@ impl App {
     pub fn metrics(&self) -> Metrics {
         let counted = &self.counts;
         let mut tenants: Vec<_> =
-            counted.tenants.lock().counts.iter().map(|(tenant, (_, counts))| (*tenant, *counts)).collect();
+            counted.tenants.iter().map(|(tenant, counting)| (tenant, counting.counts())).collect();
         tenants.sort_unstable_by_key(|(tenant, _)| *tenant.as_bytes());
         let commit_times = CommitTimes {
             counts: std::array::from_fn(|at| counted.bounds.get(at).map_or(0, |bound| bound.load(Ordering::Relaxed))),
@@ -147,7 +173,18 @@ impl App {
         let turns = self.turns.loads().to_vec();
         let of_node = Limit::ALL.iter().copied().filter(|limit| limit.is_per_node());
         let node_limits = of_node.map(|limit| (limit, self.config.limits.of(limit))).collect();
-        Metrics { total: *counted.total.lock(), commit_times, tenants, node_limits, turns, store: self.store.metrics() }
+        let remembered = tenants.iter().map(|(tenant, _)| (*tenant, self.snapshots.bytes_of(*tenant))).collect();
+        Metrics {
+            total: counted.total.counts(),
+            commit_times,
+            tenants,
+            remembered,
+            remembered_total: self.snapshots.bytes(),
+            remembered_max: self.snapshots.bytes_max(),
+            node_limits,
+            turns,
+            store: self.store.metrics(),
+        }
     }
 }
 
@@ -160,16 +197,17 @@ mod tests {
         let counted = Counted::default();
         let tenant = |number: u128| TenantId::from_bytes(number.to_be_bytes());
         for number in 1..=2 * TENANTS_MAX as u128 {
-            counted.count(tenant(number), |counts| counts.requests += 1);
+            counted.count(tenant(number), Event::Request);
             // This one is always here.
-            counted.count(tenant(1), |counts| counts.requests += 1);
+            counted.count(tenant(1), Event::Refusal);
         }
-        let tenants = counted.tenants.lock();
-        assert_eq!(tenants.counts.len(), TENANTS_MAX);
-        assert_eq!(tenants.counts[&tenant(1)].1.requests, 1 + 2 * TENANTS_MAX as u64);
-        assert_eq!(tenants.counts[&tenant(2 * TENANTS_MAX as u128)].1.requests, 1);
-        assert!(!tenants.counts.contains_key(&tenant(2)), "it was away longest");
-        assert_eq!(counted.total.lock().requests, 4 * TENANTS_MAX as u64);
+        assert!(counted.tenants.len() <= TENANTS_MAX);
+        let always = counted.tenants.get(&tenant(1)).unwrap().counts();
+        assert_eq!((always.requests, always.refusals, always.commits), (1, 2 * TENANTS_MAX as u64, 0));
+        let last = counted.tenants.get(&tenant(2 * TENANTS_MAX as u128)).unwrap().counts();
+        assert_eq!((last.requests, last.refusals), (1, 0));
+        let total = counted.total.counts();
+        assert_eq!((total.requests, total.refusals), (2 * TENANTS_MAX as u64, 2 * TENANTS_MAX as u64));
     }
 
     #[test]

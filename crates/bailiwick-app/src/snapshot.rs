@@ -26,6 +26,12 @@ use crate::error::AppError;
 use crate::records::{MountRecord, MovedMark, Stored, TenantMeta};
 use crate::state::TenantState;
 
+/// About how many bytes of memory a snapshot takes when nothing has been remembered, most of them for keys. This and what
+/// is below were measured.
+pub(crate) const SNAPSHOT_BYTES: u64 = 6_144;
+const CREDENTIAL_BYTES: usize = 2_048;
+const MOUNT_BYTES: usize = 512;
+
 /// One plane at one epoch.
 pub(crate) struct Snapshot {
     pub(crate) tenant: TenantId,
@@ -74,6 +80,27 @@ impl Snapshot {
             credentials: Bounded::new(4_096),
             mounts: Bounded::new(256),
             guardrails: OnceCell::new(),
+        }
+    }
+
+    /// About how many bytes of memory it takes.
+    pub(crate) fn bytes(&self) -> u64 {
+        let policies = self.authority.get().map_or(0, |authority| authority.policy_bytes());
+        SNAPSHOT_BYTES + policies as u64 + self.remembered_bytes()
+    }
+
+    /// How many of these are of what [`Snapshot::forget`] forgets.
+    pub(crate) fn remembered_bytes(&self) -> u64 {
+        let decisions = self.authority.get().map_or(0, |authority| authority.remembered_bytes());
+        (CREDENTIAL_BYTES * self.credentials.len() + MOUNT_BYTES * self.mounts.len() + decisions) as u64
+    }
+
+    /// Forgets what requests have brought along and can be found out again.
+    pub(crate) fn forget(&self) {
+        self.credentials.clear();
+        self.mounts.clear();
+        if let Some(authority) = self.authority.get() {
+            authority.forget();
         }
     }
 
@@ -163,6 +190,14 @@ impl<K: Eq + Hash, V: Clone> Bounded<K, V> {
 
     pub(crate) fn get(&self, key: &K) -> Option<V> {
         self.map.read().get(key).cloned()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.map.read().len()
+    }
+
+    pub(crate) fn clear(&self) {
+        *self.map.write() = HashMap::new();
     }
 
     pub(crate) fn insert(&self, key: K, value: V) {

@@ -20,6 +20,7 @@ use quick_cache::sync::Cache;
 use crate::app::App;
 use crate::error::AppError;
 use crate::fair::{Flow, Full, Load, Places, Scheduler, Turn};
+use crate::metrics::Event;
 use crate::request::RequestMeta;
 
 /// What a request needs a place for.
@@ -201,7 +202,7 @@ impl App {
         };
         let error = AppError::overloaded(most, self.turns.refusal_delay);
         if let Flow::Tenant(tenant) = flow {
-            self.counts.count(tenant, |counts| counts.refusals += 1);
+            self.counts.count(tenant, Event::Refusal);
             self.note_overload(tenant, meta, action, &error).await;
         }
         tokio::time::sleep(self.turns.refusal_delay_of(meta)).await;

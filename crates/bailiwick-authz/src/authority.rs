@@ -80,6 +80,8 @@ pub struct Authority {
     statements: Vec<Arc<Statement>>,
     /// Where the tenant's begin.
     own_from: usize,
+    /// About how many bytes the tenant's take.
+    own_bytes: usize,
     /// What applies to everybody: shipped policies and guardrails.
     above: Index,
     /// What the tenant wrote.
@@ -92,9 +94,16 @@ pub struct Authority {
     decisions: Cache<u64, Arc<Remembered>>,
 }
 
+// How many are remembered at most, and about how many bytes they take: one, and all of them.
 const PRINCIPALS_MAX: usize = 1_024;
+const PRINCIPALS_BYTES_MAX: usize = 4 << 20;
+const PRINCIPAL_BYTES: usize = 4_096;
 const SLICES_MAX: usize = 512;
+const SLICES_BYTES_MAX: usize = 2 << 20;
+const SLICE_BYTES: usize = 1_024;
 const DECISIONS_MAX: usize = 8_192;
+const DECISIONS_BYTES_MAX: usize = 4 << 20;
+const DECISION_BYTES: usize = 320;
 
 /// A principal, prepared. Good for exactly the facts that it was made from.
 #[derive(Debug)]
@@ -154,6 +163,8 @@ impl Authority {
         let own_from = statements.len();
         statements.extend(of(Layer::Tenant));
 
+        let own_bytes = policies.iter().map(|policy| policy.bytes()).sum();
+
         let (mut above, mut own) = (Index::default(), Index::default());
         for (at, statement) in statements.iter().enumerate() {
             let index = if at < own_from { &mut above } else { &mut own };
@@ -162,14 +173,15 @@ impl Authority {
         Self {
             statements,
             own_from,
+            own_bytes,
             above,
             own,
             bound_to: None,
             serial: AtomicU64::new(0),
             hasher: RandomState::new(),
-            principals: Cache::new(PRINCIPALS_MAX),
-            slices: Cache::new(SLICES_MAX),
-            decisions: Cache::new(DECISIONS_MAX),
+            principals: Cache::new(PRINCIPALS_MAX, PRINCIPALS_BYTES_MAX),
+            slices: Cache::new(SLICES_MAX, SLICES_BYTES_MAX),
+            decisions: Cache::new(DECISIONS_MAX, DECISIONS_BYTES_MAX),
         }
     }
 
@@ -178,6 +190,23 @@ impl Authority {
     #[must_use]
     pub fn bound_to(self, tenant: TenantId) -> Self {
         Self { bound_to: Some(tenant), ..self }
+    }
+
+    /// About how many bytes of memory the tenant's own policies take.
+    pub fn policy_bytes(&self) -> usize {
+        self.own_bytes
+    }
+
+    /// About how many bytes of memory what is remembered of requests takes.
+    pub fn remembered_bytes(&self) -> usize {
+        self.principals.bytes() + self.slices.bytes() + self.decisions.bytes()
+    }
+
+    /// Forgets what is remembered of requests. That costs time and nothing else.
+    pub fn forget(&self) {
+        self.principals.clear();
+        self.slices.clear();
+        self.decisions.clear();
     }
 
     /// May `principal` do `action` to `resource` of `resource_tenant`?
@@ -226,8 +255,9 @@ impl Authority {
         let decision = Arc::new(evaluate(&known, &subject, action, &slice, context));
         if slice.reads == Reads::NONE {
             let resource = resource.clone();
+            let bytes = DECISION_BYTES + text_bytes(&resource);
             let entry = Remembered { serial: known.serial, action, tenant, resource, decision: decision.clone() };
-            self.decisions.insert(key, Arc::new(entry));
+            self.decisions.insert(key, Arc::new(entry), bytes);
         }
         decision
     }
@@ -316,7 +346,9 @@ impl Authority {
             return Ok(known);
         }
         let known = self.know(principal)?;
-        self.principals.insert(principal.id.clone(), known.clone());
+        let labels: usize = principal.labels.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let bytes = PRINCIPAL_BYTES * (1 + known.roles.len()) + 4 * labels;
+        self.principals.insert(principal.id.clone(), known.clone(), bytes);
         Ok(known)
     }
 
@@ -350,7 +382,8 @@ impl Authority {
             return Some(slice);
         }
         let slice = Arc::new(self.build(known, &key.1)?);
-        self.slices.insert(key, slice.clone());
+        let bytes = SLICE_BYTES * (1 + key.1.statements.len() + key.1.roles.len());
+        self.slices.insert(key, slice.clone(), bytes);
         Some(slice)
     }
 
@@ -379,6 +412,13 @@ impl fmt::Debug for Authority {
             .field("statements", &statements)
             .finish_non_exhaustive()
     }
+}
+
+/// The bytes of what a resource is called.
+fn text_bytes(resource: &Resource) -> usize {
+    let parents = resource.parents.iter().map(|(_, id)| id.len());
+    let tags = resource.tags.iter().map(|(name, value)| name.len() + value.len());
+    resource.id.len() + parents.chain(tags).map(|bytes| bytes + 2 * size_of::<String>()).sum::<usize>()
 }
 
 fn evaluate(known: &Known, resource: &Subject, action: Action, slice: &Slice, context: &RequestContext) -> Decision {

@@ -1,6 +1,6 @@
-//! A bounded map that forgets everything when it is full.
+//! A map bounded in entries and in bytes that forgets everything when it is full.
 //!
-//! Forgetting costs time and nothing else, the bound holds whatever a tenant does, and an idle tenant's caches take no
+//! Forgetting costs time and nothing else, the bounds hold whatever a tenant does, and an idle tenant's caches take no
 //! memory, because nothing is allocated before the first entry. Every cache belongs to one [`Authority`], which belongs
 //! to one tenant, so no tenant can push out what another one uses.
 //!
@@ -9,18 +9,22 @@
 use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::RwLock;
 
 #[derive(Debug)]
 pub(crate) struct Cache<K, V> {
     entries: RwLock<HashMap<K, V>>,
+    /// What the entries said that they take. Of one that was put in twice, both count.
+    bytes: AtomicUsize,
     max: usize,
+    bytes_max: usize,
 }
 
 impl<K: Eq + Hash, V: Clone> Cache<K, V> {
-    pub(crate) fn new(max: usize) -> Self {
-        Self { entries: RwLock::new(HashMap::new()), max }
+    pub(crate) fn new(max: usize, bytes_max: usize) -> Self {
+        Self { entries: RwLock::new(HashMap::new()), bytes: AtomicUsize::new(0), max, bytes_max }
     }
 
     /// The value under `key`, if `accept` takes it. `V` is an `Arc` or nearly so.
@@ -31,12 +35,31 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
         self.entries.read().get(key).filter(|value| accept(value)).cloned()
     }
 
-    pub(crate) fn insert(&self, key: K, value: V) {
-        let mut entries = self.entries.write();
-        if entries.len() >= self.max && !entries.contains_key(&key) {
-            entries.clear();
+    /// Keeps a value that takes about so many bytes. What takes more than everything may is not kept.
+    pub(crate) fn insert(&self, key: K, value: V, bytes: usize) {
+        if bytes > self.bytes_max {
+            return;
         }
+        let mut entries = self.entries.write();
+        let sum = self.bytes.load(Ordering::Relaxed).saturating_add(bytes);
+        let is_full = sum > self.bytes_max || (entries.len() >= self.max && !entries.contains_key(&key));
+        if is_full {
+            *entries = HashMap::new();
+        }
+        self.bytes.store(if is_full { bytes } else { sum }, Ordering::Relaxed);
         entries.insert(key, value);
+    }
+
+    /// About how many bytes are kept.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&self) {
+        let mut entries = self.entries.write();
+        *entries = HashMap::new();
+        self.bytes.store(0, Ordering::Relaxed);
     }
 }
 
@@ -46,9 +69,9 @@ mod tests {
 
     #[test]
     fn a_full_cache_starts_over_and_never_grows_past_its_bound() {
-        let cache = Cache::new(3);
+        let cache = Cache::new(3, 1_000);
         for n in 0..10 {
-            cache.insert(n, n);
+            cache.insert(n, n, 1);
             assert_eq!(cache.find(&n, |_| true), Some(n));
             assert!(cache.entries.read().len() <= 3);
         }
@@ -57,10 +80,25 @@ mod tests {
     }
 
     #[test]
+    fn nor_past_its_bytes() {
+        let cache = Cache::new(1_000, 100);
+        for n in 0..100 {
+            cache.insert(n, n, 30);
+            assert_eq!(cache.find(&n, |_| true), Some(n));
+            assert!(cache.bytes() <= 100 && cache.entries.read().len() <= 3, "{}", cache.bytes());
+        }
+        cache.insert(7, 7, 101);
+        assert_eq!(cache.find(&7, |_| true), None, "it alone is too much");
+        assert_eq!(cache.find(&99, |_| true), Some(99), "and pushes nothing out");
+        cache.clear();
+        assert_eq!((cache.bytes(), cache.find(&99, |_| true)), (0, None));
+    }
+
+    #[test]
     fn a_cache_forgets_nothing_before_it_is_full_nor_for_what_it_has_already() {
-        let cache = Cache::new(3);
+        let cache = Cache::new(3, 1_000);
         for n in [0, 1, 2, 1] {
-            cache.insert(n, n);
+            cache.insert(n, n, 1);
         }
         assert_eq!([0, 1, 2].map(|n| cache.find(&n, |_| true)), [Some(0), Some(1), Some(2)]);
     }

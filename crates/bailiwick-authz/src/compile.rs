@@ -57,6 +57,11 @@ pub struct PolicyProblem {
 /// The most problems that are reported of one document.
 pub const PROBLEMS_MAX: usize = 50;
 
+/// About how much memory a statement takes,
+const STATEMENT_BYTES: usize = 2_048;
+/// and each byte of its text.
+const BYTES_PER_TEXT_BYTE: usize = 16;
+
 /// A policy document that may be evaluated.
 #[derive(Debug)]
 pub struct CompiledPolicy {
@@ -64,9 +69,14 @@ pub struct CompiledPolicy {
     name: PolicyName,
     statements: Vec<Arc<Statement>>,
     warnings: Vec<PolicyProblem>,
+    bytes: usize,
 }
 
 impl CompiledPolicy {
+    /// About how many bytes of memory it takes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
     /// Who wrote it.
     pub fn layer(&self) -> Layer {
         self.layer
@@ -138,7 +148,9 @@ fn document(
         _ => None,
     };
     let (statements, warnings) = compile(&format!("{}:{name}", layer.prefix()), text, check, rule)?;
-    Ok(Arc::new(CompiledPolicy { layer, name: name.clone(), statements, warnings }))
+    // As measured, for policies of a hundred bytes and of seven thousand.
+    let bytes = STATEMENT_BYTES * statements.len() + BYTES_PER_TEXT_BYTE * text.len();
+    Ok(Arc::new(CompiledPolicy { layer, name: name.clone(), statements, warnings, bytes }))
 }
 
 /// The texts that ship with the product and are part of every decision: `isolation`, then `self-service`.

@@ -205,6 +205,22 @@ fn of_app(page: &mut Page, metrics: &Metrics) -> std::fmt::Result {
         }
     }
     page.family(
+        "bailiwick_remembered_bytes",
+        "gauge",
+        "Memory, about, in what is remembered of tenants: keys, credentials, policies, decisions.",
+    )?;
+    page.value("", metrics.remembered_total)?;
+    page.family("bailiwick_remembered_bytes_max", "gauge", "The most that it may be.")?;
+    page.value("", metrics.remembered_max)?;
+    page.family(
+        "bailiwick_tenant_remembered_bytes",
+        "gauge",
+        "The same of each of the tenants that were here lately.",
+    )?;
+    for (tenant, bytes) in &metrics.remembered {
+        page.value(&format!("{{tenant=\"{tenant}\"}}"), *bytes)?;
+    }
+    page.family(
         "bailiwick_node_limit",
         "gauge",
         "What this node alone grants a tenant without a quota of its own; every other node grants as much again.",

@@ -115,7 +115,7 @@ impl App {
     /// A tenant as it is now, or as it was when it was last looked at; `None` if there is no such tenant (any more).
     pub(crate) async fn snapshot(&self, tenant: TenantId) -> Result<Option<Arc<Snapshot>>, AppError> {
         let platform_epoch = if tenant.is_platform() { 0 } else { self.platform_snapshot().await?.epoch };
-        if let Some(snapshot) = self.snapshots.get(&tenant)
+        if let Some(snapshot) = self.snapshots.get(tenant)
             && snapshot.platform_epoch == platform_epoch
         {
             return Ok(Some(snapshot));

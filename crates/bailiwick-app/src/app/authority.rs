@@ -62,7 +62,7 @@ impl App {
                 let name: Option<PolicyName> = std::str::from_utf8(&key).ok().and_then(|text| text.parse().ok());
                 let name = name.ok_or_else(|| AppError::internal("a policy's key is no name"))?;
                 let cache_key = (snapshot.tenant, name, bailiwick_ledger::leaf_hash(&record.sealed));
-                if let Some(hit) = self.compiled.get(&cache_key) {
+                if let Some((hit, _)) = self.compiled.get(&cache_key) {
                     compiled.push(hit);
                     continue;
                 }
@@ -86,7 +86,7 @@ impl App {
             missing.into_iter().map(restore).collect::<Result<Vec<_>, _>>()
         });
         for (cache_key, policy) in restored.await?? {
-            self.compiled.insert(cache_key, Arc::clone(&policy));
+            self.compiled.insert(cache_key, (Arc::clone(&policy), policy.bytes() as u64));
             compiled.push(policy);
         }
         Ok(compiled)

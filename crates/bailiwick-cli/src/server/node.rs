@@ -1,7 +1,9 @@
 //! What a node is called, and how it leaves a fleet.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use bailiwick_app::AppConfig;
 use bailiwick_http::Drain;
 use bailiwick_types::time::parse_duration;
 use serde::Deserialize;
@@ -12,6 +14,8 @@ use toml::Spanned;
 const DELAY_IN_A_FLEET: Duration = Duration::from_secs(5);
 /// The longest that each of the two spans can be.
 const SPAN_MAX: Duration = Duration::from_secs(3_600);
+/// What the memory for what is remembered of tenants can be: from some three thousand small tenants on.
+const CACHE_MIB: RangeInclusive<u64> = 24..=1_048_576;
 /// The longest name.
 const NAME_BYTES_MAX: usize = 255;
 
@@ -22,6 +26,8 @@ pub(crate) struct Node {
     pub(crate) name: String,
     /// How it stops.
     pub(crate) drain: Drain,
+    /// Bytes of memory for what is remembered of tenants.
+    pub(crate) cache_bytes: u64,
 }
 
 /// The section as it is written.
@@ -31,6 +37,7 @@ pub(crate) struct NodeSection {
     name: Option<Spanned<String>>,
     drain_delay: Option<Spanned<String>>,
     drain_timeout: Option<Spanned<String>>,
+    cache_mib: Option<Spanned<u64>>,
 }
 
 impl Node {
@@ -57,8 +64,14 @@ impl Node {
             }
             None => host_name(),
         };
+        let cache_bytes = match section.cache_mib {
+            None => AppConfig::default().cache_bytes,
+            Some(mib) if CACHE_MIB.contains(mib.get_ref()) => mib.into_inner() << 20,
+            Some(mib) => return Err((mib.span(), format!("must be {} to {}", CACHE_MIB.start(), CACHE_MIB.end()))),
+        };
         Ok(Self {
             name,
+            cache_bytes,
             drain: Drain {
                 delay: span(section.drain_delay)?.unwrap_or(delay),
                 timeout: span(section.drain_timeout)?.unwrap_or(usual.timeout),

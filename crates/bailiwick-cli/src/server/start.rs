@@ -177,6 +177,7 @@ pub(super) fn app_config(config: &Config) -> AppConfig {
         build: program::digest,
         root_source: config.root_key.source(),
         node: config.node.name.clone(),
+        cache_bytes: config.node.cache_bytes,
         ..AppConfig::default()
     }
 }

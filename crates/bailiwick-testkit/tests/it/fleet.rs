@@ -119,6 +119,15 @@ fn each_node_grants_a_rate_in_full_and_says_that_it_does() {
     assert!(page.contains("\nbailiwick_node_limit{limit=\"requests_per_second\"} 7\n"), "{page}");
     assert!(page.contains("\nbailiwick_node_limit{limit=\"concurrent_requests\"} 1024\n"), "{page}");
     assert!(!page.contains("bailiwick_node_limit{limit=\"secrets\"}"), "the store counts those");
+    let value = |name: &str| {
+        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.and_then(|value| value.parse::<u64>().ok()).unwrap_or_else(|| panic!("{name}: {page}"))
+    };
+    let of = |id: &str| value(&format!("bailiwick_tenant_remembered_bytes{{tenant=\"{id}\"}}"));
+    assert_eq!(value("bailiwick_remembered_bytes_max"), 128 << 20);
+    // Its keys at least, and what was decided.
+    assert!(of(&own.id) > 8_192 && of(&world.globex.id) > 8_192);
+    assert!((of(&own.id)..10 * of(&own.id)).contains(&value("bailiwick_remembered_bytes")), "{page}");
 }
 
 #[test]
