@@ -1,6 +1,5 @@
 //! One request on its way from the wire to a use case.
 
-use std::collections::HashMap;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +18,7 @@ use crate::stream::Upload;
 pub(crate) struct Call {
     pub(crate) server: Arc<ServerContext>,
     pub(crate) meta: RequestMeta,
-    pub(crate) params: HashMap<&'static str, String>,
+    pub(crate) params: Vec<(&'static str, String)>,
     pub(crate) query: Vec<(String, String)>,
     pub(crate) known_query: Arc<[&'static str]>,
     pub(crate) headers: HeaderMap,
@@ -48,7 +47,7 @@ impl Call {
 
     /// A path parameter as text.
     pub(crate) fn text(&self, name: &str) -> &str {
-        self.params.get(name).map(String::as_str).unwrap_or_default()
+        self.params.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_str()).unwrap_or_default()
     }
 
     /// A path parameter that is an id. One that is no id cannot exist.

@@ -82,7 +82,9 @@ pub struct Server {
     context: Arc<ServerContext>,
     routes: Vec<Route>,
     known_query: Vec<Arc<[&'static str]>>,
-    routers: HashMap<(String, bool), Router<usize>>,
+    /// The names of each row's path parameters.
+    parameters: Vec<Vec<&'static str>>,
+    routers: HashMap<(&'static str, bool), Router<usize>>,
     /// Which methods a path takes; for folders, whose paths end in a slash, by itself.
     by_path: HashMap<bool, Router<Vec<&'static str>>>,
 }
@@ -128,12 +130,12 @@ impl Server {
     }
 
     fn of(context: Arc<ServerContext>, routes: Vec<Route>) -> Result<Arc<Self>, String> {
-        let mut routers: HashMap<(String, bool), Router<usize>> = HashMap::new();
+        let mut routers: HashMap<(&'static str, bool), Router<usize>> = HashMap::new();
         let mut by_path: HashMap<bool, Router<Vec<&'static str>>> = HashMap::new();
         let mut methods: HashMap<(bool, &'static str), Vec<&'static str>> = HashMap::new();
         for (at, route) in routes.iter().enumerate() {
             let is_folder = route.path.ends_with('/');
-            let router = routers.entry((route.method.to_owned(), is_folder)).or_default();
+            let router = routers.entry((route.method, is_folder)).or_default();
             router.insert(matched_path(route.path), at).map_err(|error| format!("{}: {error}", route.name()))?;
             methods.entry((is_folder, matched_path(route.path))).or_default().push(route.method);
         }
@@ -144,7 +146,8 @@ impl Server {
             router.insert(path, methods).map_err(|error| format!("{path}: {error}"))?;
         }
         let known_query = routes.iter().map(|route| route.query.iter().map(|query| query.name).collect()).collect();
-        Ok(Arc::new(Self { context, routes, known_query, routers, by_path }))
+        let parameters = routes.iter().map(|route| parameters(route.path)).collect();
+        Ok(Arc::new(Self { context, routes, known_query, parameters, routers, by_path }))
     }
 
     /// The rows that are mounted.
@@ -188,9 +191,9 @@ impl Server {
         let metrics = &self.context.metrics;
         metrics.in_flight.fetch_add(1, Ordering::Relaxed);
         let _leaves = Leaves(metrics);
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let door = door_of(parts.uri.path());
-        let response = match self.answer(&parts, body, peer, id, door).await {
+        let response = match self.answer(&mut parts, body, peer, id, door).await {
             Ok(response) => response,
             Err(error) => {
                 let mut response = match door {
@@ -213,7 +216,7 @@ impl Server {
 
     async fn answer<B>(
         &self,
-        parts: &Parts,
+        parts: &mut Parts,
         body: B,
         peer: Option<SocketAddr>,
         id: RequestId,
@@ -253,7 +256,7 @@ impl Server {
         tracing::debug!(method, route = route.path, "asked");
         let known_query = self.known_query.get(at).cloned().ok_or_else(|| AppError::new(Code::RouteNotFound))?;
         if door != DoorKind::Vault {
-            stated.extend(params.get("tenant").cloned());
+            stated.extend(params.iter().find(|(name, _)| *name == "tenant").map(|(_, value)| value.clone()));
         }
         let credential = match door {
             DoorKind::Vault => crate::vault::credential(&parts.headers)?,
@@ -282,7 +285,7 @@ impl Server {
             params,
             query,
             known_query,
-            headers: parts.headers.clone(),
+            headers: std::mem::take(&mut parts.headers),
             body,
             upload: std::sync::Mutex::new(upload),
             must_heed_conditions: door == DoorKind::Api && !parts.method.is_safe(),
@@ -292,9 +295,9 @@ impl Server {
         Ok(reply.into_response(route.status, id))
     }
 
-    fn find(&self, method: &str, path: &str) -> Result<(usize, HashMap<&'static str, String>), AppError> {
+    fn find(&self, method: &str, path: &str) -> Result<(usize, Vec<(&'static str, String)>), AppError> {
         let (trimmed, is_folder) = trimmed_path(path);
-        let router = self.routers.get(&(method.to_owned(), is_folder));
+        let router = self.routers.get(&(method, is_folder));
         let Some(matched) = router.and_then(|router| router.at(trimmed).ok()) else {
             let code = match self.methods_of(path) {
                 Some(_) => Code::MethodNotAllowed,
@@ -302,11 +305,11 @@ impl Server {
             };
             return Err(AppError::new(code));
         };
-        let names = self.routes.get(*matched.value).map(|route| parameters(route.path)).unwrap_or_default();
-        let mut params = HashMap::new();
+        let names = self.parameters.get(*matched.value).map(Vec::as_slice).unwrap_or_default();
+        let mut params = Vec::with_capacity(names.len());
         for (name, raw) in matched.params.iter() {
             let Some(name) = names.iter().copied().find(|known| *known == name) else { continue };
-            params.insert(name, decode_path(raw)?);
+            params.push((name, decode_path(raw)?));
         }
         Ok((*matched.value, params))
     }
