@@ -21,6 +21,9 @@ use crate::tree::{Hash, leaf_hash};
 /// The longest entry, in bytes.
 pub const ENTRY_BYTES_MAX: usize = 1 << 20;
 
+/// About how long most entries are.
+const TYPICAL_BYTES: usize = 640;
+
 /// What `tenant` is in entries of the platform's own ledger.
 pub const PLATFORM: &str = "platform";
 
@@ -197,7 +200,11 @@ impl Entry {
     pub fn canonical(&self) -> Vec<u8> {
         // Serialising strings, numbers and maps of strings to memory cannot fail. Were it to, then the empty bytes
         // are no entry and everything that reads them refuses them.
-        serde_json::to_vec(self).unwrap_or_default()
+        let mut bytes = Vec::with_capacity(TYPICAL_BYTES);
+        match serde_json::to_writer(&mut bytes, self) {
+            Ok(()) => bytes,
+            Err(_) => Vec::new(),
+        }
     }
 
     /// The entry with these bytes.

@@ -14,8 +14,16 @@ static CROCKFORD: LazyLock<Encoding> = LazyLock::new(|| {
     spec.encoding().expect("32 distinct symbols")
 });
 
+/// The characters that 16 bytes make.
+pub(crate) const ID_CHARS: usize = 26;
+
 pub(crate) fn encode(bytes: &[u8]) -> String {
     CROCKFORD.encode(bytes)
+}
+
+/// As [`encode`], into a place that the caller has.
+pub(crate) fn encode_id(bytes: &[u8; 16], out: &mut [u8; ID_CHARS]) {
+    CROCKFORD.encode_mut(bytes, out);
 }
 
 pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {

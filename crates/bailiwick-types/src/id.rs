@@ -53,8 +53,13 @@ macro_rules! typed_id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str($prefix)?;
-                f.write_str(&base32::encode(&self.0))
+                // In one piece: what it is written to grows once.
+                const PREFIX: &[u8] = $prefix.as_bytes();
+                let mut text = [0; PREFIX.len() + base32::ID_CHARS];
+                let (prefix, chars) = text.split_at_mut(PREFIX.len());
+                prefix.copy_from_slice(PREFIX);
+                base32::encode_id(&self.0, chars.try_into().map_err(|_| fmt::Error)?);
+                f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
             }
         }
 
