@@ -1,8 +1,8 @@
 //! The tenants that a run has made, and how they go.
 
 use bailiwick_client::routes;
-use bailiwick_types::api::platform::{CreateTenant, Tenant as Shown};
-use bailiwick_types::{ErrorClass, Random, Slug, Timestamp};
+use bailiwick_types::api::platform::{CreateTenant, SetQuotas, Tenant as Shown};
+use bailiwick_types::{ErrorClass, Limit, Random, Slug, Timestamp};
 
 use super::Stop;
 use crate::fail::Fail;
@@ -61,6 +61,20 @@ impl Own {
         };
         let created = session.send(&routes::create_tenant(&request))?.value()?;
         Ok(bailiwick_load::Tenant { slug, credential: created.admin.credential })
+    }
+
+    /// Makes one that may send as much as the server answers, which is more than a tenant usually may.
+    pub(super) fn make_unbound(
+        &mut self,
+        session: &Session,
+        what: &str,
+        number: u64,
+    ) -> Result<bailiwick_load::Tenant, Fail> {
+        let tenant = self.make(session, what, number)?;
+        let limit = Limit::RequestsPerSecond;
+        let quotas = SetQuotas { quotas: [(limit.to_string(), Some(limit.ceiling()))].into() };
+        session.send(&routes::tenant_as_operator(&tenant.slug).set_quotas(&quotas))?.value()?;
+        Ok(tenant)
     }
 
     /// Says what is left.

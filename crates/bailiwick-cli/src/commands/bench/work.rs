@@ -17,6 +17,9 @@ use super::{BenchArgs, Part, Stop};
 use crate::fail::Fail;
 use crate::session::Session;
 
+/// A way to make one of the run's tenants.
+type Make = fn(&mut Own, &Session, &str, u64) -> Result<Tenant, Fail>;
+
 /// Policies of the tenants in which is read.
 const POLICIES: [usize; 3] = [5, 50, 500];
 /// Tenants that are asked for the first time.
@@ -83,7 +86,7 @@ impl<'a> Bench<'a> {
     }
 
     fn kv(&mut self, into: &mut Measured) -> Result<(), Fail> {
-        let tenants = self.made("kv", self.args.tenants)?;
+        let tenants = self.made("kv", self.args.tenants, Own::make_unbound)?;
         self.prepare(tenants.iter().flat_map(Tenant::writes))?;
         // Consecutive requests are of different tenants.
         let around = |request: fn(&Tenant, usize) -> Request| -> Vec<Vec<Request>> {
@@ -102,7 +105,7 @@ impl<'a> Bench<'a> {
 
     fn policies(&mut self, into: &mut Measured) -> Result<(), Fail> {
         for (number, count) in (0..).zip(POLICIES) {
-            let tenant = self.own.make(self.session, "policies", number)?;
+            let tenant = self.own.make_unbound(self.session, "policies", number)?;
             self.prepare(tenant.writes())?;
             // One after the other: each change is decided under the one before.
             self.prepare_with(tenant.policies(count), 1)?;
@@ -124,7 +127,7 @@ impl<'a> Bench<'a> {
     }
 
     fn cold(&mut self, into: &mut Measured) -> Result<(), Fail> {
-        let tenants = self.made("cold", COLD)?;
+        let tenants = self.made("cold", COLD, Own::make)?;
         let units: Vec<_> = tenants.iter().map(|tenant| vec![tenant.native("GET", "/whoami")]).collect();
         for (work, name) in [("first_request", "first request of a tenant"), ("second_request", "second request of it")]
         {
@@ -169,14 +172,14 @@ impl<'a> Bench<'a> {
     }
 
     /// So many tenants.
-    fn made(&mut self, what: &str, count: u64) -> Result<Vec<Tenant>, Fail> {
+    fn made(&mut self, what: &str, count: u64, make: Make) -> Result<Vec<Tenant>, Fail> {
         self.say("making tenants");
         (0..count)
             .map(|number| {
                 if self.stop.is_told.load(Ordering::Relaxed) {
                     return Err(failed(LoadError::Stopped));
                 }
-                self.own.make(self.session, what, number)
+                make(self.own, self.session, what, number)
             })
             .collect()
     }
