@@ -14,11 +14,14 @@ use crate::json;
 use crate::server::{ServerContext, single};
 use crate::stream::Upload;
 
+/// The parameters of a path, by their names in the route.
+pub(crate) type Params = Vec<(&'static str, String)>;
+
 /// A request whose route is known: parameters, query, body. Not yet authenticated; nothing in it is trusted.
 pub(crate) struct Call {
     pub(crate) server: Arc<ServerContext>,
     pub(crate) meta: RequestMeta,
-    pub(crate) params: Vec<(&'static str, String)>,
+    pub(crate) params: Params,
     pub(crate) query: Vec<(String, String)>,
     pub(crate) known_query: Arc<[&'static str]>,
     pub(crate) headers: HeaderMap,

@@ -19,7 +19,7 @@ use matchit::Router;
 use percent_encoding::percent_decode_str;
 use tracing::Instrument as _;
 
-use crate::call::Call;
+use crate::call::{Call, Params};
 use crate::reply::{Body, Reply, problem};
 use crate::route::{Access, DoorKind, Route};
 
@@ -295,7 +295,7 @@ impl Server {
         Ok(reply.into_response(route.status, id))
     }
 
-    fn find(&self, method: &str, path: &str) -> Result<(usize, Vec<(&'static str, String)>), AppError> {
+    fn find(&self, method: &str, path: &str) -> Result<(usize, Params), AppError> {
         let (trimmed, is_folder) = trimmed_path(path);
         let router = self.routers.get(&(method, is_folder));
         let Some(matched) = router.and_then(|router| router.at(trimmed).ok()) else {
