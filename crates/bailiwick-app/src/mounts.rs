@@ -45,14 +45,14 @@ fn check_config(config: &MountConfig, most: u64) -> Result<(), AppError> {
 impl TenantTx<'_> {
     /// The mount with this name, if there is one. Known to everybody in the tenant by what their own requests answer.
     pub(crate) async fn mount(&self, name: &MountName) -> Result<Option<Arc<MountRecord>>, AppError> {
-        if let Some(known) = self.snapshot.mounts.get(name) {
+        if let Some(known) = self.snapshot.known_mount(name) {
             return Ok(Some(known));
         }
         let Some((_, record)) = self.app.read::<MountRecord>(&self.snapshot, name.as_str().as_bytes()).await? else {
             return Ok(None);
         };
         let record = Arc::new(record);
-        self.snapshot.mounts.insert(name.clone(), Arc::clone(&record));
+        self.snapshot.remember_mount(name.clone(), Arc::clone(&record));
         Ok(Some(record))
     }
 

@@ -10,26 +10,26 @@
 //!   bumps the epoch.
 //! - INV-SNAPSHOT-2: absence is not cached: a credential that was issued a moment ago is found.
 
-use std::collections::HashMap;
-use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use bailiwick_authz::{Authority, CompiledPolicy, CredentialFacts, PrincipalFacts, SecretVerifier};
+use bailiwick_authz::{Authority, Cache, CompiledPolicy, CredentialFacts, PrincipalFacts, SecretVerifier};
 use bailiwick_seal::{Context, Keyring, Purpose, SealError, Verifier};
 use bailiwick_store::Header;
 use bailiwick_types::{CredentialId, InstallationId, Limits, MountName, Secret, TenantId, Timestamp};
-use parking_lot::RwLock;
 use tokio::sync::OnceCell;
 
 use crate::error::AppError;
 use crate::records::{MountRecord, MovedMark, Stored, TenantMeta};
 use crate::state::TenantState;
 
-/// About how many bytes of memory a snapshot takes when nothing has been remembered, most of them for keys. This and what
-/// is below were measured.
+/// About how many bytes of memory a snapshot takes when nothing has been remembered, most of them for keys: a guess, below
+/// what a million tenants showed together with what else is kept of them.
 pub(crate) const SNAPSHOT_BYTES: u64 = 6_144;
+// How many of each are remembered at most, and how many bytes one takes: guesses, too.
+const CREDENTIALS_MAX: usize = 4_096;
 const CREDENTIAL_BYTES: usize = 2_048;
+const MOUNTS_MAX: usize = 256;
 const MOUNT_BYTES: usize = 512;
 
 /// One plane at one epoch.
@@ -51,8 +51,9 @@ pub(crate) struct Snapshot {
     /// The platform's epoch that the guardrails are of.
     pub(crate) platform_epoch: u64,
     pub(crate) authority: OnceCell<Arc<Authority>>,
-    pub(crate) credentials: Bounded<CredentialId, Arc<KnownCredential>>,
-    pub(crate) mounts: Bounded<MountName, Arc<MountRecord>>,
+    /// Only credentials and mounts that are there.
+    credentials: Cache<CredentialId, Arc<KnownCredential>>,
+    mounts: Cache<MountName, Arc<MountRecord>>,
     /// The platform's guardrails, compiled. Only in the platform's own snapshot.
     pub(crate) guardrails: OnceCell<Arc<[Arc<CompiledPolicy>]>>,
 }
@@ -77,8 +78,8 @@ impl Snapshot {
             moved: meta.moved.clone(),
             platform_epoch,
             authority: OnceCell::new(),
-            credentials: Bounded::new(4_096),
-            mounts: Bounded::new(256),
+            credentials: Cache::new(CREDENTIALS_MAX, CREDENTIALS_MAX * CREDENTIAL_BYTES),
+            mounts: Cache::new(MOUNTS_MAX, MOUNTS_MAX * MOUNT_BYTES),
             guardrails: OnceCell::new(),
         }
     }
@@ -92,7 +93,23 @@ impl Snapshot {
     /// How many of these are of what [`Snapshot::forget`] forgets.
     pub(crate) fn remembered_bytes(&self) -> u64 {
         let decisions = self.authority.get().map_or(0, |authority| authority.remembered_bytes());
-        (CREDENTIAL_BYTES * self.credentials.len() + MOUNT_BYTES * self.mounts.len() + decisions) as u64
+        (self.credentials.bytes() + self.mounts.bytes() + decisions) as u64
+    }
+
+    pub(crate) fn known_credential(&self, id: CredentialId) -> Option<Arc<KnownCredential>> {
+        self.credentials.get(&id)
+    }
+
+    pub(crate) fn remember_credential(&self, id: CredentialId, known: Arc<KnownCredential>) {
+        self.credentials.insert(id, known, CREDENTIAL_BYTES);
+    }
+
+    pub(crate) fn known_mount(&self, name: &MountName) -> Option<Arc<MountRecord>> {
+        self.mounts.get(name)
+    }
+
+    pub(crate) fn remember_mount(&self, name: MountName, record: Arc<MountRecord>) {
+        self.mounts.insert(name, record, MOUNT_BYTES);
     }
 
     /// Forgets what requests have brought along and can be found out again.
@@ -174,37 +191,5 @@ pub(crate) struct StoredVerifier<'a> {
 impl SecretVerifier for StoredVerifier<'_> {
     fn verify(&self, id: CredentialId, secret: &[u8; 32]) -> bool {
         self.keyring.check_credential(id, secret, self.verifier)
-    }
-}
-
-/// A small map that forgets everything when it is full. Only positive facts go in.
-pub(crate) struct Bounded<K, V> {
-    map: RwLock<HashMap<K, V>>,
-    max: usize,
-}
-
-impl<K: Eq + Hash, V: Clone> Bounded<K, V> {
-    pub(crate) fn new(max: usize) -> Self {
-        Self { map: RwLock::new(HashMap::new()), max }
-    }
-
-    pub(crate) fn get(&self, key: &K) -> Option<V> {
-        self.map.read().get(key).cloned()
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.map.read().len()
-    }
-
-    pub(crate) fn clear(&self) {
-        *self.map.write() = HashMap::new();
-    }
-
-    pub(crate) fn insert(&self, key: K, value: V) {
-        let mut map = self.map.write();
-        if map.len() >= self.max {
-            map.clear();
-        }
-        map.insert(key, value);
     }
 }

@@ -59,7 +59,7 @@ fn remember(snapshot: &Snapshot, mounts: u64) {
             config: MountConfig::default(),
             created: Timestamp::from_unix_ms(0),
         };
-        snapshot.mounts.insert(name, Arc::new(record));
+        snapshot.remember_mount(name, Arc::new(record));
     }
 }
 

@@ -378,7 +378,7 @@ impl Authority {
 
     fn slice(&self, known: &Known, asked: &Asked<'_>) -> Option<Arc<Slice>> {
         let key = (known.serial, self.candidates(known, asked));
-        if let Some(slice) = self.slices.find(&key, |_| true) {
+        if let Some(slice) = self.slices.get(&key) {
             return Some(slice);
         }
         let slice = Arc::new(self.build(known, &key.1)?);

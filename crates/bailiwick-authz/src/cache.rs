@@ -1,8 +1,8 @@
 //! A map bounded in entries and in bytes that forgets everything when it is full.
 //!
 //! Forgetting costs time and nothing else, the bounds hold whatever a tenant does, and an idle tenant's caches take no
-//! memory, because nothing is allocated before the first entry. Every cache belongs to one [`Authority`], which belongs
-//! to one tenant, so no tenant can push out what another one uses.
+//! memory, because nothing is allocated before the first entry. Every cache belongs to one [`Authority`], or to what else is
+//! known of one tenant, so no tenant can push out what another one uses.
 //!
 //! [`Authority`]: crate::Authority
 
@@ -13,8 +13,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::RwLock;
 
+/// What is remembered of one tenant, bounded in entries and in bytes; full, it forgets everything.
 #[derive(Debug)]
-pub(crate) struct Cache<K, V> {
+pub struct Cache<K, V> {
     entries: RwLock<HashMap<K, V>>,
     /// What the entries said that they take. Of one that was put in twice, both count.
     bytes: AtomicUsize,
@@ -23,8 +24,17 @@ pub(crate) struct Cache<K, V> {
 }
 
 impl<K: Eq + Hash, V: Clone> Cache<K, V> {
-    pub(crate) fn new(max: usize, bytes_max: usize) -> Self {
+    /// One for at most so many entries, and bytes.
+    pub fn new(max: usize, bytes_max: usize) -> Self {
         Self { entries: RwLock::new(HashMap::new()), bytes: AtomicUsize::new(0), max, bytes_max }
+    }
+
+    /// The value under `key`.
+    pub fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+    {
+        self.find(key, |_| true)
     }
 
     /// The value under `key`, if `accept` takes it. `V` is an `Arc` or nearly so.
@@ -36,7 +46,7 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
     }
 
     /// Keeps a value that takes about so many bytes. What takes more than everything may is not kept.
-    pub(crate) fn insert(&self, key: K, value: V, bytes: usize) {
+    pub fn insert(&self, key: K, value: V, bytes: usize) {
         if bytes > self.bytes_max {
             return;
         }
@@ -51,12 +61,12 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
     }
 
     /// About how many bytes are kept.
-    pub(crate) fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
     }
 
     /// Forgets everything.
-    pub(crate) fn clear(&self) {
+    pub fn clear(&self) {
         let mut entries = self.entries.write();
         *entries = HashMap::new();
         self.bytes.store(0, Ordering::Relaxed);

@@ -35,6 +35,7 @@ mod slice;
 
 pub use authenticate::{AuthenticationError, CredentialFacts, SecretVerifier, Verified, authenticate};
 pub use authority::{Authority, Decision, Explanation, RequestContext};
+pub use cache::Cache;
 pub use compile::{CompiledPolicy, Layer, PolicyProblem, compile_policy, restore_policy};
 pub use permit::{Permit, Refusal, authorize, authorize_operator};
 pub use principal::{PrincipalFacts, PrincipalKind, RoleLink};

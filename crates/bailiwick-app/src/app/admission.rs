@@ -163,7 +163,7 @@ impl App {
         snapshot: &Snapshot,
         id: CredentialId,
     ) -> Result<Option<Arc<KnownCredential>>, AppError> {
-        if let Some(known) = snapshot.credentials.get(&id) {
+        if let Some(known) = snapshot.known_credential(id) {
             return Ok(Some(known));
         }
         let Some(record) = self.read::<CredentialRecord>(snapshot, id.as_bytes()).await? else { return Ok(None) };
@@ -179,7 +179,7 @@ impl App {
             networks: record.networks,
         };
         let known = Arc::new(KnownCredential::new(facts, record.created, record.verifier, principal));
-        snapshot.credentials.insert(id, Arc::clone(&known));
+        snapshot.remember_credential(id, Arc::clone(&known));
         Ok(Some(known))
     }
 
