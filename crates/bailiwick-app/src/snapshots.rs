@@ -7,7 +7,7 @@
 //!   weigh no more here than a share.)
 //!
 //! # Deliberately absent
-//! A count of bytes by the allocator: the weights are estimates, made from what was measured.
+//! A count of bytes by the allocator: the weights are estimates. Those of policies were measured, the others are guesses.
 
 use std::sync::Arc;
 

@@ -348,7 +348,7 @@ impl Authority {
         let known = self.know(principal)?;
         let labels: usize = principal.labels.iter().map(|(name, value)| name.len() + value.len()).sum();
         let bytes = PRINCIPAL_BYTES * (1 + known.roles.len()) + 4 * labels;
-        self.principals.insert(principal.id.clone(), known.clone(), bytes);
+        self.principals.insert(principal.id.clone(), known.clone(), bytes.min(PRINCIPALS_BYTES_MAX));
         Ok(known)
     }
 
@@ -383,7 +383,8 @@ impl Authority {
         }
         let slice = Arc::new(self.build(known, &key.1)?);
         let bytes = SLICE_BYTES * (1 + key.1.statements.len() + key.1.roles.len());
-        self.slices.insert(key, slice.clone(), bytes);
+        // Too heavy for that, it would be built again for each request.
+        self.slices.insert(key, slice.clone(), bytes.min(SLICES_BYTES_MAX));
         Some(slice)
     }
 

@@ -16,8 +16,9 @@ use parking_lot::RwLock;
 /// What is remembered of one tenant, bounded in entries and in bytes; full, it forgets everything.
 #[derive(Debug)]
 pub struct Cache<K, V> {
-    entries: RwLock<HashMap<K, V>>,
-    /// What the entries said that they take. Of one that was put in twice, both count.
+    /// Each with the bytes that it takes.
+    entries: RwLock<HashMap<K, (V, usize)>>,
+    /// Of all of them.
     bytes: AtomicUsize,
     max: usize,
     bytes_max: usize,
@@ -42,7 +43,7 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
     where
         K: Borrow<Q>,
     {
-        self.entries.read().get(key).filter(|value| accept(value)).cloned()
+        self.entries.read().get(key).map(|(value, _)| value).filter(|value| accept(value)).cloned()
     }
 
     /// Keeps a value that takes about so many bytes. What takes more than everything may is not kept.
@@ -51,13 +52,14 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
             return;
         }
         let mut entries = self.entries.write();
-        let sum = self.bytes.load(Ordering::Relaxed).saturating_add(bytes);
-        let is_full = sum > self.bytes_max || (entries.len() >= self.max && !entries.contains_key(&key));
+        let before = entries.get(&key).map(|(_, bytes)| *bytes);
+        let sum = self.bytes().saturating_sub(before.unwrap_or(0)).saturating_add(bytes);
+        let is_full = sum > self.bytes_max || (before.is_none() && entries.len() >= self.max);
         if is_full {
             *entries = HashMap::new();
         }
         self.bytes.store(if is_full { bytes } else { sum }, Ordering::Relaxed);
-        entries.insert(key, value);
+        entries.insert(key, (value, bytes));
     }
 
     /// About how many bytes are kept.
@@ -100,6 +102,8 @@ mod tests {
         cache.insert(7, 7, 101);
         assert_eq!(cache.find(&7, |_| true), None, "it alone is too much");
         assert_eq!(cache.find(&99, |_| true), Some(99), "and pushes nothing out");
+        cache.insert(99, 99, 20);
+        assert_eq!(cache.bytes(), 20, "one that is put in again counts once");
         cache.clear();
         assert_eq!((cache.bytes(), cache.find(&99, |_| true)), (0, None));
     }
