@@ -4,22 +4,21 @@
 //! - INV-METRICS-1: the numbers of tenants are of [`TENANTS_MAX`] at most, however many there are.
 //!
 //! # Deliberately absent
-//! Names: a tenant is its id here. A lock that all requests would share.
+//! Names: a tenant is its id here. A lock at which requests wait for each other, but for the first of a tenant.
 
-use std::convert::Infallible;
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bailiwick_types::{Limit, TenantId};
-use quick_cache::sync::Cache;
+use parking_lot::RwLock;
 
 use crate::app::App;
 use crate::error::{AppError, Retry};
 use crate::fair::Load;
 use crate::turns::Work;
 
-/// Of how many tenants there are numbers at most. Who was not here lately makes room, and begins again at zero.
+/// Of how many tenants there are numbers at most. Whoever was away longest makes room, and begins again at zero.
 pub const TENANTS_MAX: usize = 256;
 /// The upper ends of the ranges that commits are counted in by how long they took.
 pub const COMMIT_MS_BOUNDS: [u64; 10] = [1, 2, 5, 10, 25, 50, 100, 250, 1_000, 5_000];
@@ -86,49 +85,55 @@ pub(crate) enum Event {
 
 /// [`Counts`] while they are counted.
 #[derive(Default)]
-struct Counting([AtomicU64; 5]);
+struct Counting {
+    counts: [AtomicU64; 5],
+    /// See [`Counted::moment`].
+    seen: AtomicU64,
+}
 
 impl Counting {
-    fn add(&self, event: Event) {
-        if let Some(count) = self.0.get(event as usize) {
+    fn add(&self, event: Event, moment: u64) {
+        if let Some(count) = self.counts.get(event as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
+        self.seen.store(moment, Ordering::Relaxed);
     }
 
     fn counts(&self) -> Counts {
         let [requests, refusals, commits, stale, conflicts] =
-            self.0.each_ref().map(|count| count.load(Ordering::Relaxed));
+            self.counts.each_ref().map(|count| count.load(Ordering::Relaxed));
         Counts { requests, refusals, commits, stale, conflicts }
     }
 }
 
 /// Counts while the server runs.
+#[derive(Default)]
 pub(crate) struct Counted {
     total: Counting,
     bounds: [AtomicU64; COMMIT_MS_BOUNDS.len()],
     sum_us: AtomicU64,
     commits: AtomicU64,
-    tenants: Cache<TenantId, Arc<Counting>>,
-}
-
-impl Default for Counted {
-    fn default() -> Self {
-        Self {
-            total: Counting::default(),
-            bounds: Default::default(),
-            sum_us: AtomicU64::default(),
-            commits: AtomicU64::default(),
-            tenants: Cache::new(TENANTS_MAX),
-        }
-    }
+    /// Grows with everything that is counted: who was counted last has seen the greatest.
+    moment: AtomicU64,
+    /// Written only for a tenant that is not here yet.
+    tenants: RwLock<HashMap<TenantId, Counting>>,
 }
 
 impl Counted {
     /// Counts something of a tenant, and of all.
     pub(crate) fn count(&self, tenant: TenantId, event: Event) {
-        self.total.add(event);
-        let Ok(counting) = self.tenants.get_or_insert_with(&tenant, || Ok::<_, Infallible>(Arc::<Counting>::default()));
-        counting.add(event);
+        let moment = self.moment.fetch_add(1, Ordering::Relaxed);
+        self.total.add(event, moment);
+        if let Some(counting) = self.tenants.read().get(&tenant) {
+            return counting.add(event, moment);
+        }
+        let mut tenants = self.tenants.write();
+        if tenants.len() >= TENANTS_MAX && !tenants.contains_key(&tenant) {
+            let seen = |counting: &Counting| counting.seen.load(Ordering::Relaxed);
+            let longest_away = tenants.iter().min_by_key(|(_, counting)| seen(counting)).map(|(tenant, _)| *tenant);
+            longest_away.map(|tenant| tenants.remove(&tenant));
+        }
+        tenants.entry(tenant).or_default().add(event, moment);
     }
 
     /// Counts the end of an attempt that is made again.
@@ -163,7 +168,7 @@ impl App {
     pub fn metrics(&self) -> Metrics {
         let counted = &self.counts;
         let mut tenants: Vec<_> =
-            counted.tenants.iter().map(|(tenant, counting)| (tenant, counting.counts())).collect();
+            counted.tenants.read().iter().map(|(tenant, counting)| (*tenant, counting.counts())).collect();
         tenants.sort_unstable_by_key(|(tenant, _)| *tenant.as_bytes());
         let commit_times = CommitTimes {
             counts: std::array::from_fn(|at| counted.bounds.get(at).map_or(0, |bound| bound.load(Ordering::Relaxed))),
@@ -201,11 +206,13 @@ mod tests {
             // This one is always here.
             counted.count(tenant(1), Event::Refusal);
         }
-        assert!(counted.tenants.len() <= TENANTS_MAX);
-        let always = counted.tenants.get(&tenant(1)).unwrap().counts();
+        let tenants = counted.tenants.read();
+        assert_eq!(tenants.len(), TENANTS_MAX);
+        let always = tenants[&tenant(1)].counts();
         assert_eq!((always.requests, always.refusals, always.commits), (1, 2 * TENANTS_MAX as u64, 0));
-        let last = counted.tenants.get(&tenant(2 * TENANTS_MAX as u128)).unwrap().counts();
+        let last = tenants[&tenant(2 * TENANTS_MAX as u128)].counts();
         assert_eq!((last.requests, last.refusals), (1, 0));
+        assert!(!tenants.contains_key(&tenant(2)), "it was away longest");
         let total = counted.total.counts();
         assert_eq!((total.requests, total.refusals), (2 * TENANTS_MAX as u64, 2 * TENANTS_MAX as u64));
     }
