@@ -1,8 +1,10 @@
 //! What happens when the disk, a neighbour's data or our own code fails.
 
+use std::future::Future as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use bailiwick_store::{Commit, CommitError, Space, Store, StoreError};
@@ -299,6 +301,59 @@ async fn closing_carries_out_what_waits() {
     drop(setup.store);
     let setup = Setup { store: SqliteStore::open(&setup.path, Options::default()).unwrap(), ..setup };
     assert_eq!(setup.texts(A).await.len(), 50);
+}
+
+#[tokio::test]
+async fn a_slow_disk_keeps_no_thread_that_answers() {
+    let setup = setup(Options::default()).await;
+    let sabotage = &setup.store.sabotage;
+    let was_here = || *sabotage.committed_by.lock() == Some(std::thread::current().id());
+    setup.store.commit(say(A, "at once")).await.unwrap();
+    assert!(was_here(), "a fast disk needs no other thread");
+    sabotage.slowness.store(20, Ordering::SeqCst);
+    for n in 0..3 {
+        setup.store.commit(say(A, &format!("slow {n}"))).await.unwrap();
+    }
+    assert!(!was_here(), "a thread that answers is kept waiting");
+    // Once it is fast again, so is who commits.
+    sabotage.slowness.store(0, Ordering::SeqCst);
+    for n in 0..1_000 {
+        setup.store.commit(say(A, &format!("fast {n}"))).await.unwrap();
+        if was_here() {
+            return;
+        }
+    }
+    panic!("a thousand fast commits are not noticed");
+}
+
+#[test]
+fn a_runtime_that_ends_takes_nothing_with_it() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (first, second) = (runtime(), runtime());
+    let setup = first.block_on(setup(Options::default()));
+    for round in 0..2 {
+        let runtime = runtime();
+        runtime.block_on(async {
+            // Accepted, and nobody has begun: the turn comes after this task.
+            let mut waiting = Box::pin(setup.store.commit(say(A, &format!("accepted {round}"))));
+            assert!(std::future::poll_fn(|context| Poll::Ready(waiting.as_mut().poll(context).is_pending())).await);
+        });
+        drop(runtime);
+        second.block_on(setup.store.commit(say(A, &format!("later {round}")))).unwrap();
+    }
+    let texts = second.block_on(setup.texts(A));
+    assert_eq!(texts, ["accepted 0", "later 0", "accepted 1", "later 1"]);
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_writer_that_has_panicked() {
+    let setup = setup(Options::default()).await;
+    setup.store.sabotage.panic_later.store(1, Ordering::SeqCst);
+    setup.store.commit(say(A, "one")).await.unwrap();
+    for text in ["two", "three"] {
+        assert!(is_unavailable(&setup.store.commit(say(A, text)).await));
+    }
+    assert_eq!(setup.texts(A).await, ["one"]);
 }
 
 #[tokio::test]

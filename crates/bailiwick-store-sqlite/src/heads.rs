@@ -7,7 +7,7 @@
 //! # Invariants
 //! - INV-HEADS-1: the cache holds committed rows only. A group that fails drops its rows, and the next one reads
 //!   them anew.
-//! - INV-HEADS-2: only the writer's thread sees this; readers see what is on disk and in the tail.
+//! - INV-HEADS-2: only the writer sees this; readers see what is on disk and in the tail.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! The embedded storage engine: one SQLite file, one server.
 //!
-//! One thread writes (see `writer`), a few connections read (see `pool`). Commits of many tenants share a transaction and
+//! One at a time writes (see `writer` and `turn`), a few connections read (see `pool`). Commits of many tenants share a transaction and
 //! an fsync; nobody is answered before it. What they did is one row of the log (see `log` and `slots`) and in memory (see
 //! `tail`), and is moved to the tables in slices between the groups (see `settle`).
 //!
@@ -34,11 +34,11 @@ mod settle;
 mod slots;
 mod snapshot;
 mod tail;
+mod turn;
 mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -47,7 +47,6 @@ use bailiwick_store::{
     Child, Commit, CommitError, Committed, Header, Record, Space, Store, StoreError, StoredEntry, Totals,
 };
 use bailiwick_types::{TenantId, Timestamp};
-use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::mpsc::error::SendTimeoutError;
 use tokio::sync::{mpsc, oneshot};
@@ -57,6 +56,7 @@ pub use crate::error::OpenError;
 use crate::pool::{Memory, Pool};
 use crate::read::{Range, Read};
 pub use crate::snapshot::SqliteSnapshot;
+use crate::turn::Desk;
 use crate::writer::{Answer, Job, Request, Writer};
 
 /// Rows that are read where they are asked for; a longer read moves to a blocking thread.
@@ -107,10 +107,9 @@ impl Default for Options {
 /// Dropping it carries out what waits in the queue, then closes the file.
 pub struct SqliteStore {
     pool: Arc<Pool>,
-    /// `None` once the store is going down.
-    queue: Option<mpsc::Sender<Job>>,
+    queue: mpsc::Sender<Job>,
     queue_wait: Duration,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    desk: Arc<Desk>,
     #[cfg(test)]
     sabotage: Arc<sabotage::Sabotage>,
     /// Last, so that nobody can open the file before it is closed.
@@ -128,19 +127,15 @@ impl SqliteStore {
         schema::migrate(&conn)?;
         let pool = Arc::new(Pool::new(place.path.clone(), &options));
         pool.open()?;
-        let writer = Writer::new(place.path.clone(), &options, conn, Arc::clone(&pool))?;
+        let (queue, jobs) = mpsc::channel(options.queue.max(1));
+        let writer = Writer::new(place.path.clone(), &options, conn, Arc::clone(&pool), jobs)?;
         #[cfg(test)]
         let sabotage = Arc::clone(&writer.sabotage);
-        let (queue, jobs) = mpsc::channel(options.queue.max(1));
-        let thread = std::thread::Builder::new()
-            .name("store-writer".to_owned())
-            .spawn(move || writer.run(jobs))
-            .map_err(|error| OpenError::Io { path: place.path.clone(), error })?;
         Ok(Arc::new(Self {
             pool,
-            queue: Some(queue),
+            queue,
             queue_wait: options.queue_wait,
-            writer: Mutex::new(Some(thread)),
+            desk: Arc::new(Desk::new(writer)),
             #[cfg(test)]
             sabotage,
             place,
@@ -151,9 +146,8 @@ impl SqliteStore {
     async fn ask(&self, request: Request) -> Result<Answer, CommitError> {
         let gone = || CommitError::Unavailable("the writer has stopped".to_owned());
         let (reply, answer) = oneshot::channel();
-        let queue = self.queue.as_ref().ok_or_else(gone)?;
-        match queue.send_timeout(Job { request, reply }, self.queue_wait).await {
-            Ok(()) => {}
+        match self.queue.send_timeout(Job { request, reply }, self.queue_wait).await {
+            Ok(()) => self.desk.call(),
             Err(SendTimeoutError::Timeout(_)) => {
                 return Err(CommitError::Unavailable("too many commits are waiting".to_owned()));
             }
@@ -180,11 +174,7 @@ impl SqliteStore {
 
 impl Drop for SqliteStore {
     fn drop(&mut self) {
-        // The writer ends when the queue is closed and empty.
-        self.queue = None;
-        if let Some(thread) = self.writer.lock().take() {
-            let _ = thread.join();
-        }
+        self.desk.close();
     }
 }
 

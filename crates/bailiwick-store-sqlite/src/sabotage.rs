@@ -1,6 +1,10 @@
 //! Failures on order, for the tests of recovery. There is no such thing in a release build.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::ThreadId;
+use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use crate::error::Fault;
 
@@ -12,6 +16,11 @@ pub(crate) struct Sabotage {
     pub(crate) settling: AtomicU32,
     pub(crate) reopen: AtomicU32,
     pub(crate) panic: AtomicU32,
+    pub(crate) panic_later: AtomicU32,
+    /// How many milliseconds longer each COMMIT takes.
+    pub(crate) slowness: AtomicU32,
+    /// Who did the last one.
+    pub(crate) committed_by: Mutex<Option<ThreadId>>,
 }
 
 fn strikes(left: &AtomicU32) -> bool {
@@ -28,6 +37,17 @@ impl Sabotage {
     /// Everything is in the WAL, yet fsync is said to have failed.
     pub(crate) fn after_commit(&self) -> Result<(), Fault> {
         if strikes(&self.after_commit) { Err(Fault::Engine("sabotage after COMMIT".to_owned())) } else { Ok(()) }
+    }
+
+    /// The disk takes its time.
+    pub(crate) fn committing(&self) {
+        std::thread::sleep(Duration::from_millis(self.slowness.load(Ordering::SeqCst).into()));
+        *self.committed_by.lock() = Some(std::thread::current().id());
+    }
+
+    /// Where no panic is expected.
+    pub(crate) fn before_tidying(&self) {
+        assert!(!strikes(&self.panic_later), "sabotage");
     }
 
     /// A slice was moved out of the log, and is not committed.

@@ -4,7 +4,7 @@
 //! - INV-TAIL-1: what is here is committed, and what is committed is here before anybody is answered.
 //! - INV-TAIL-2: things move from here into the tables only while [`Tail::exclude`] is held. Who reads both does so under
 //!   [`Tail::steady`], looks here first, and sees one state. (Beside that, what is erased or forgotten leaves the tables.)
-//! - INV-TAIL-3: only the writer's thread changes it. Its size is bounded by how much the writer lets the log grow.
+//! - INV-TAIL-3: only the writer changes it. Its size is bounded by how much the writer lets the log grow.
 
 use std::cmp::Ordering;
 use std::collections::btree_map::Entry as At;

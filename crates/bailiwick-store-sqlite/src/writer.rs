@@ -1,6 +1,6 @@
-//! The one thread that writes.
+//! The one who writes.
 //!
-//! It takes what waits in a bounded queue, runs it as one transaction, and answers everybody after the one fsync. There is
+//! Whose turn it is (see `turn`) takes what waits in a bounded queue, runs it as one transaction, and answers everybody after the one fsync. There is
 //! no timer: while a group is being made durable the next one gathers.
 //!
 //! # Invariants
@@ -17,7 +17,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bailiwick_store::{Commit, CommitError, Committed};
 use bailiwick_types::TenantId;
@@ -52,6 +52,12 @@ const SETTLE_WAIT: Duration = Duration::from_millis(1);
 /// At so many times [`Options::log_bytes`] it waits for as long as it takes.
 const LOG_OVERDUE: usize = 4;
 
+/// Where a COMMIT takes longer than this, nobody's thread is kept for it.
+const SYNC_LONG: Duration = Duration::from_millis(1);
+/// It is the mean of about so many.
+const SYNCS_MEANT: u32 = 16;
+
+const BEGIN: &str = "BEGIN IMMEDIATE";
 const BEAT: &str = "UPDATE pulse SET beat = beat + 1 WHERE one = 1 RETURNING beat";
 /// A beat that only changed a number would find room on a disk that has none for any request. This takes more pages than
 /// the entry of a read does, and gives them back: to those who come next, as the file does not shrink.
@@ -113,8 +119,11 @@ pub(crate) struct Job {
     pub(crate) reply: oneshot::Sender<Result<Answer, CommitError>>,
 }
 
-/// The writer's state, owned by its thread.
+/// The writer's state. Whose turn it is has it (see `turn`).
 pub(crate) struct Writer {
+    queue: mpsc::Receiver<Job>,
+    /// What was taken from the queue and is not carried out.
+    group: Vec<Job>,
     path: PathBuf,
     options: Options,
     /// `None` while recovery has not succeeded.
@@ -123,6 +132,10 @@ pub(crate) struct Writer {
     pool: Arc<Pool>,
     /// Pages in the WAL from which on readers have to wait for it.
     overdue: i64,
+    /// Whether the log or the WAL has become so long that readers have to wait for it.
+    is_overdue: bool,
+    /// How long a COMMIT takes, in the mean of the last ones.
+    sync_takes: Duration,
     settling: Settling,
     checkpointer: Checkpointer,
     #[cfg(test)]
@@ -131,11 +144,19 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// A writer on an open connection.
-    pub(crate) fn new(path: PathBuf, options: &Options, conn: Connection, pool: Arc<Pool>) -> Result<Self, OpenError> {
+    pub(crate) fn new(
+        path: PathBuf,
+        options: &Options,
+        conn: Connection,
+        pool: Arc<Pool>,
+        queue: mpsc::Receiver<Job>,
+    ) -> Result<Self, OpenError> {
         let settling = load(&conn, &pool)?;
         let checkpointer = Checkpointer::start().map_err(|error| OpenError::Io { path: path.clone(), error })?;
         checkpointer.open(&path, options)?;
         Ok(Self {
+            queue,
+            group: Vec::new(),
             path,
             checkpointer,
             options: options.clone(),
@@ -144,32 +165,96 @@ impl Writer {
             heads: Heads::new(options.cache_tenants, Arc::clone(&pool.memory)),
             pool,
             overdue: i64::from(options.checkpoint_pages).saturating_mul(CHECKPOINT_OVERDUE),
+            is_overdue: false,
+            sync_takes: Duration::ZERO,
             #[cfg(test)]
             sabotage: Arc::default(),
         })
     }
 
-    /// Serves the queue until all senders are gone and it is empty, then closes the database.
-    pub(crate) fn run(mut self, mut queue: mpsc::Receiver<Job>) {
-        while let Some(first) = queue.blocking_recv() {
-            let mut bytes = first.request.bytes();
-            let mut group = vec![first];
-            while group.len() < GROUP_MAX
-                && bytes < GROUP_BYTES_MAX
-                && let Ok(job) = queue.try_recv()
-            {
-                bytes = bytes.saturating_add(job.request.bytes());
-                group.push(job);
-            }
-            let commits = group.len();
-            self.serve(group);
-            self.tidy(commits);
+    /// Whether there is anything to do.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        !self.group.is_empty() || !self.queue.is_empty()
+    }
+
+    /// Makes a group of what waits and carries it out; or, if that may keep a thread waiting, returns that it is to
+    /// [`Writer::go_on`] where this does no harm.
+    pub(crate) fn begin(&mut self) -> bool {
+        self.gather();
+        let is_long = self.is_long();
+        if !is_long {
+            self.carry_out(false);
+        }
+        is_long
+    }
+
+    /// Carries out what was gathered, however long it takes.
+    pub(crate) fn go_on(&mut self) {
+        if let Some(conn) = &self.conn {
+            wait_for_others(conn, connect::BUSY_TIMEOUT);
+        }
+        self.carry_out(true);
+    }
+
+    /// Carries out everything that waits.
+    pub(crate) fn finish(&mut self) {
+        while self.is_waited_for() {
+            self.gather();
+            self.go_on();
+        }
+    }
+
+    /// Carries out what still waits, and closes the database.
+    pub(crate) fn close(&mut self) {
+        self.finish();
+        if let Some(conn) = &self.conn {
+            wait_for_others(conn, connect::BUSY_TIMEOUT);
         }
         // Whoever opens the file next need not read the log. If it cannot be, they do.
         self.settle_all();
         self.checkpointer.close();
         // The writer closes last: only a connection that may write empties the WAL when it goes.
         self.pool.close();
+        self.conn = None;
+    }
+
+    /// Leaves undone what waits, and accepts nothing more. Whoever waits is told.
+    pub(crate) fn stop(&mut self) {
+        self.queue.close();
+        while self.queue.try_recv().is_ok() {}
+        self.group.clear();
+    }
+
+    fn gather(&mut self) {
+        let mut bytes = self.group.iter().map(|job| job.request.bytes()).fold(0, usize::saturating_add);
+        while self.group.len() < GROUP_MAX
+            && bytes < GROUP_BYTES_MAX
+            && let Ok(job) = self.queue.try_recv()
+        {
+            bytes = bytes.saturating_add(job.request.bytes());
+            self.group.push(job);
+        }
+    }
+
+    /// Whether to carry out the group may keep a thread waiting. If not, its transaction has begun.
+    fn is_long(&self) -> bool {
+        let is_large = |job: &Job| !matches!(job.request, Request::Commit(_) | Request::Beat);
+        self.is_overdue
+            || self.sync_takes > SYNC_LONG
+            || self.checkpointer.has_failed()
+            || self.group.iter().any(is_large)
+            || !self.conn.as_ref().is_some_and(|conn| {
+                // Some other program may have the lock.
+                wait_for_others(conn, Duration::ZERO);
+                execute(conn, BEGIN).is_ok()
+            })
+    }
+
+    fn carry_out(&mut self, may_wait: bool) {
+        let group = std::mem::take(&mut self.group);
+        let commits = group.len();
+        self.serve(group);
+        self.tidy(commits, may_wait);
     }
 
     /// Carries out a group and answers it.
@@ -186,6 +271,9 @@ impl Writer {
         };
         match &fault {
             Fault::Data(_) if group.len() > 1 => {
+                if let Some(conn) = &self.conn {
+                    wait_for_others(conn, connect::BUSY_TIMEOUT);
+                }
                 let rest = group.split_off(group.len() / 2);
                 self.serve(group);
                 self.serve(rest);
@@ -212,7 +300,9 @@ impl Writer {
         let (heads, settling) = (&mut self.heads, &self.settling);
         // A panic in here is our bug. It must not take all tenants' writer away.
         let outcome = catch_unwind(AssertUnwindSafe(|| {
-            execute(conn, "BEGIN IMMEDIATE").map_err(|error| Fault::Engine(error.to_string()))?;
+            if conn.is_autocommit() {
+                execute(conn, BEGIN).map_err(|error| Fault::Engine(error.to_string()))?;
+            }
             let clears = group.iter().any(|job| matches!(job.request, Request::Clear));
             let (cleared, is_more) =
                 if clears { settling.clear(conn) } else { Ok(Default::default()) }.map_err(Fault::of_statement)?;
@@ -226,13 +316,17 @@ impl Writer {
             let anew = strips.then(|| slots::load(conn)).transpose().map_err(Fault::of_statement)?.flatten();
             #[cfg(test)]
             self.sabotage.before_commit()?;
+            let began = Instant::now();
             execute(conn, "COMMIT").map_err(Fault::of_commit)?;
             #[cfg(test)]
+            self.sabotage.committing();
+            #[cfg(test)]
             self.sabotage.after_commit()?;
-            Ok((answers, used, anew))
+            Ok((answers, used, anew, began.elapsed()))
         }));
         match outcome.unwrap_or_else(|_| Err(Fault::Engine("the writer panicked".to_owned()))) {
-            Ok((answers, used, anew)) => {
+            Ok((answers, used, anew, sync)) => {
+                self.sync_takes = (self.sync_takes * (SYNCS_MEANT - 1) + sync) / SYNCS_MEANT;
                 self.heads.keep();
                 self.settling.grown(used);
                 if let Some(anew) = anew {
@@ -259,22 +353,27 @@ impl Writer {
         }
     }
 
-    /// Keeps the log and the WAL short. Runs after the answers, so that nobody waits for it but the next group.
-    fn tidy(&mut self, commits: usize) {
+    /// Keeps the log and the WAL short. Runs after the answers, so that nobody waits for it but the next group. What only
+    /// waiting helps is left to a group that may wait.
+    fn tidy(&mut self, commits: usize, may_wait: bool) {
+        #[cfg(test)]
+        self.sabotage.before_tidying();
+        self.is_overdue = false;
         let bytes = self.settling.bytes();
         if self.settling.is_under_way() || self.settling.is_due(self.options.log_bytes) {
             // Readers are waited for only if the log has become far too long.
-            let is_overdue = bytes > self.options.log_bytes.saturating_mul(LOG_OVERDUE);
+            self.is_overdue = bytes > self.options.log_bytes.saturating_mul(LOG_OVERDUE);
             // Faster than it grows, and the faster the longer it is.
             let times = bytes.checked_div(self.options.log_bytes).unwrap_or(usize::MAX).saturating_add(1);
             self.settle(
                 commits.saturating_mul(4).saturating_mul(times),
-                if is_overdue { connect::BUSY_TIMEOUT } else { SETTLE_WAIT },
+                if self.is_overdue && may_wait { connect::BUSY_TIMEOUT } else { SETTLE_WAIT },
             );
         }
         let Some(conn) = &self.conn else { return };
         let enough = i64::from(self.options.checkpoint_pages.max(1));
         match wal(conn, "NOOP") {
+            Ok(Wal { pages, .. }) if pages >= self.overdue && !may_wait => self.is_overdue = true,
             Ok(Wal { pages, .. }) if pages >= self.overdue => {
                 self.overdue = pages.saturating_mul(2);
                 self.checkpoint("RESTART");
@@ -348,8 +447,8 @@ impl Writer {
     fn checkpoint(&mut self, mode: &str) {
         let Some(conn) = &self.conn else { return };
         let still = (mode != "PASSIVE").then(|| self.checkpointer.pause());
-        let done = conn.busy_timeout(CHECKPOINT_WAIT).and_then(|()| wal(conn, mode));
-        let done = done.and_then(|_| conn.busy_timeout(connect::BUSY_TIMEOUT));
+        wait_for_others(conn, CHECKPOINT_WAIT);
+        let done = wal(conn, mode);
         drop(still);
         if let Err(error) = done {
             match Fault::of_commit(error) {
@@ -441,6 +540,12 @@ fn beat(conn: &Connection) -> Result<Answer, Fail> {
         execute(conn, sql)?;
     }
     Ok(Answer::Beat(conn.prepare_cached(BEAT)?.query_row([], |row| row.get(0))?))
+}
+
+/// How long to wait for other programs that hold a lock.
+fn wait_for_others(conn: &Connection, patience: Duration) {
+    // It sets a number: of a connection that is open it cannot fail.
+    let _ = conn.busy_timeout(patience);
 }
 
 fn execute(conn: &Connection, sql: &str) -> rusqlite::Result<()> {
