@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::AppError;
+use crate::snapshot::{Opened, Snapshot};
 
 /// The limit that a space's count falls under.
 pub(crate) fn limit_of(space: Space) -> Option<Limit> {
@@ -39,9 +40,14 @@ pub(crate) fn limit_of(space: Space) -> Option<Limit> {
 }
 
 /// A kind of record.
-pub(crate) trait Stored: Serialize + DeserializeOwned + Send + Sync {
+pub(crate) trait Stored: Serialize + DeserializeOwned + Clone + Send + Sync {
     /// Where it lives.
     const SPACE: Space;
+
+    /// Where what it was opened to is remembered, if it is.
+    fn opened(_: &Snapshot) -> Option<&Opened<Self>> {
+        None
+    }
 }
 
 macro_rules! stored {
@@ -52,8 +58,17 @@ macro_rules! stored {
 stored! {
     MemberRecord => Member, AccountRecord => Account, CredentialRecord => Credential,
     CredentialOfRecord => CredentialOf, BindingRecord => Binding, PolicyRecord => Policy, MountRecord => Mount,
-    SecretRecord => Secret, IdempotencyRecord => Idempotency, OperatorRecord => Operator, UsageRecord => Usage,
+    IdempotencyRecord => Idempotency, OperatorRecord => Operator, UsageRecord => Usage,
     InvariantRecord => Invariant,
+}
+
+impl Stored for SecretRecord {
+    const SPACE: Space = Space::Secret;
+
+    // Every read of a value begins with it.
+    fn opened(snapshot: &Snapshot) -> Option<&Opened<Self>> {
+        Some(&snapshot.secrets)
+    }
 }
 
 /// What stands in a tenant's header beside state and epoch.
@@ -347,7 +362,7 @@ pub(crate) struct VersionRecord {
 }
 
 /// No `Debug`: an answer may hold a credential.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct IdempotencyRecord {
     /// What was asked: a keyed hash over the route and the body.
     pub(crate) request: String,

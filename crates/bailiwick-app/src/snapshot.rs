@@ -15,12 +15,12 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use bailiwick_authz::{Authority, Cache, CompiledPolicy, CredentialFacts, PrincipalFacts, SecretVerifier};
 use bailiwick_seal::{Context, Keyring, Purpose, SealError, Verifier};
-use bailiwick_store::Header;
+use bailiwick_store::{Header, Record, Write};
 use bailiwick_types::{CredentialId, InstallationId, Limits, MountName, Secret, TenantId, Timestamp};
 use tokio::sync::OnceCell;
 
 use crate::error::AppError;
-use crate::records::{MountRecord, MovedMark, Stored, TenantMeta};
+use crate::records::{MountRecord, MovedMark, SecretRecord, Stored, TenantMeta};
 use crate::state::TenantState;
 
 /// About how many bytes of memory a snapshot takes when nothing has been remembered, most of them for keys: a guess, below
@@ -31,6 +31,9 @@ const CREDENTIALS_MAX: usize = 4_096;
 const CREDENTIAL_BYTES: usize = 2_048;
 const MOUNTS_MAX: usize = 256;
 const MOUNT_BYTES: usize = 512;
+const OPENED_MAX: usize = 4_096;
+/// Beside the sealed bytes, which are kept, and what they hold, which takes about twice as much again.
+const OPENED_BYTES: usize = 1_024;
 
 /// One plane at one epoch.
 pub(crate) struct Snapshot {
@@ -54,6 +57,7 @@ pub(crate) struct Snapshot {
     /// Only credentials and mounts that are there.
     credentials: Cache<CredentialId, Arc<KnownCredential>>,
     mounts: Cache<MountName, Arc<MountRecord>>,
+    pub(crate) secrets: Opened<SecretRecord>,
     /// The platform's guardrails, compiled. Only in the platform's own snapshot.
     pub(crate) guardrails: OnceCell<Arc<[Arc<CompiledPolicy>]>>,
 }
@@ -80,6 +84,7 @@ impl Snapshot {
             authority: OnceCell::new(),
             credentials: Cache::new(CREDENTIALS_MAX, CREDENTIALS_MAX * CREDENTIAL_BYTES),
             mounts: Cache::new(MOUNTS_MAX, MOUNTS_MAX * MOUNT_BYTES),
+            secrets: Opened::default(),
             guardrails: OnceCell::new(),
         }
     }
@@ -93,7 +98,7 @@ impl Snapshot {
     /// How many of these are of what [`Snapshot::forget`] forgets.
     pub(crate) fn remembered_bytes(&self) -> u64 {
         let decisions = self.authority.get().map_or(0, |authority| authority.remembered_bytes());
-        (self.credentials.bytes() + self.mounts.bytes() + decisions) as u64
+        (self.credentials.bytes() + self.mounts.bytes() + self.secrets.bytes() + decisions) as u64
     }
 
     pub(crate) fn known_credential(&self, id: CredentialId) -> Option<Arc<KnownCredential>> {
@@ -116,6 +121,7 @@ impl Snapshot {
     pub(crate) fn forget(&self) {
         self.credentials.clear();
         self.mounts.clear();
+        self.secrets.clear();
         if let Some(authority) = self.authority.get() {
             authority.forget();
         }
@@ -137,6 +143,26 @@ impl Snapshot {
             .map_err(|_| AppError::internal(format_args!("a {} record does not parse", R::SPACE.as_str())))
     }
 
+    /// As [`Snapshot::open`], of a record that may be asked for again: of a kind that is remembered it is opened once for as
+    /// long as it stays as it is.
+    pub(crate) fn open_once<R: Stored>(&self, key: &[u8], stored: &Record) -> Result<R, AppError> {
+        let Some(opened) = R::opened(self) else { return self.open(key, stored.version, &stored.sealed) };
+        if let Some(record) = opened.find(key, stored) {
+            return Ok(record);
+        }
+        let record: R = self.open(key, stored.version, &stored.sealed)?;
+        opened.remember(key, stored.clone(), record.clone());
+        Ok(record)
+    }
+
+    /// Notes what a write would be opened to. Should it never come to be stored, nothing asks for it.
+    pub(crate) fn note_written<R: Stored>(&self, write: &Write, record: &R) {
+        if let (Some(opened), Some((version, sealed))) = (R::opened(self), &write.value) {
+            let stored = Record { version: *version, sealed: sealed.clone() };
+            opened.remember(&write.key, stored, record.clone());
+        }
+    }
+
     pub(crate) fn open_bytes(
         &self,
         space: &str,
@@ -150,6 +176,37 @@ impl Snapshot {
             Err(SealError::UnknownKeyVersion(version)) => Err(AppError::behind(version)),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+/// Records as they were opened, by their keys, each with what it was opened from.
+pub(crate) struct Opened<R>(Cache<Vec<u8>, Arc<(Record, R)>>);
+
+impl<R> Default for Opened<R> {
+    fn default() -> Self {
+        Self(Cache::new(OPENED_MAX, OPENED_MAX * OPENED_BYTES))
+    }
+}
+
+impl<R: Clone> Opened<R> {
+    /// What this was opened to, and nothing else that was ever stored there.
+    fn find(&self, key: &[u8], stored: &Record) -> Option<R> {
+        let known = self.0.get(key)?;
+        let (was, record) = &*known;
+        (was == stored).then(|| record.clone())
+    }
+
+    pub(crate) fn remember(&self, key: &[u8], stored: Record, record: R) {
+        let bytes = OPENED_BYTES + 3 * stored.sealed.len() + key.len();
+        self.0.insert(key.to_vec(), Arc::new((stored, record)), bytes);
+    }
+
+    fn bytes(&self) -> usize {
+        self.0.bytes()
+    }
+
+    fn clear(&self) {
+        self.0.clear();
     }
 }
 

@@ -1,10 +1,10 @@
 use bailiwick_authz::{Authority, Layer, restore_policy};
-use bailiwick_store::Header;
+use bailiwick_store::{Header, Record};
 use bailiwick_types::api::secret::MountConfig;
 use bailiwick_types::{InstallationId, MountId, MountName, Timestamp};
 
 use super::*;
-use crate::records::{MountRecord, TenantMeta};
+use crate::records::{MountRecord, SecretRecord, TenantMeta};
 
 fn tenant(number: u64) -> TenantId {
     TenantId::from_bytes(u128::from(number).to_be_bytes())
@@ -121,4 +121,44 @@ fn policies_heavier_than_a_share_are_kept_and_weigh_as_much_as_one() {
     assert!(snapshots.get(tenant(1)).is_some(), "or they would be compiled again for each request");
     assert_eq!(snapshots.bytes(), (1 << 20) / SHARE);
     assert_eq!(snapshots.bytes_of(tenant(1)), heavy.bytes(), "what is shown is what it is");
+}
+
+#[test]
+fn a_record_is_opened_once_for_as_long_as_it_stays_as_it_is() {
+    let record = |text: &str| -> SecretRecord {
+        let time = Timestamp::from_unix_ms(0);
+        let record = serde_json::json!({"c": time, "u": time, "n": 1, "t": {"is": text}, "v": {}});
+        serde_json::from_value(record).unwrap()
+    };
+    let stored = |version, sealed: &[u8]| Record { version, sealed: sealed.to_vec() };
+    let (snapshot, before) = (snapshot(1), stored(1, b"sealed"));
+    let is = |key: &[u8], stored: &Record| snapshot.open_once(key, stored).map(|found: SecretRecord| found.custom);
+    // Without keys nothing can be opened: whatever is found was remembered.
+    assert!(is(b"key", &before).is_err());
+    snapshot.secrets.remember(b"key", before.clone(), record("this"));
+    assert_eq!(is(b"key", &before).unwrap(), record("this").custom);
+    for (key, stored) in [("other", &before), ("key", &stored(2, b"sealed")), ("key", &stored(1, b"sealeD"))] {
+        assert!(is(key.as_bytes(), stored).is_err(), "{key} {stored:?}");
+    }
+    snapshot.forget();
+    assert!(is(b"key", &before).is_err());
+}
+
+#[test]
+fn records_that_were_opened_count_and_are_bounded() {
+    let snapshot = snapshot(1);
+    let time = Timestamp::from_unix_ms(0);
+    let record: SecretRecord =
+        serde_json::from_value(serde_json::json!({"c": time, "u": time, "n": 1, "v": {}})).unwrap();
+    let before = snapshot.remembered_bytes();
+    let stored = Record { version: 1, sealed: vec![0; 4_000] };
+    snapshot.secrets.remember(b"key", stored.clone(), record.clone());
+    assert!(snapshot.remembered_bytes() > before + 4_000);
+    for number in 0..10_000_u32 {
+        snapshot.secrets.remember(&number.to_be_bytes(), stored.clone(), record.clone());
+        assert!(snapshot.remembered_bytes() < before + (5 << 20));
+    }
+    let huge = Record { version: 1, sealed: vec![0; 5 << 20] };
+    snapshot.secrets.remember(b"huge", huge, record);
+    assert!(snapshot.remembered_bytes() < before + (5 << 20));
 }

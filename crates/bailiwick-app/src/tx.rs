@@ -513,7 +513,7 @@ impl<'a, S: Scope> Tx<'a, S> {
         {
             return Err(CommitError::Outdated { tenant: snapshot.tenant }.into());
         }
-        let open = |record: Record| Ok((record.version, snapshot.open::<R>(key, record.version, &record.sealed)?));
+        let open = |record: Record| Ok((record.version, snapshot.open_once(key, &record)?));
         known.record.map(open).transpose()
     }
 
@@ -560,7 +560,11 @@ impl<'a, S: Scope> Tx<'a, S> {
         record: &R,
     ) -> Result<(), AppError> {
         let bytes = bailiwick_types::Secret::new(serde_json::to_vec(record).map_err(AppError::internal)?);
-        self.put_bytes(permit, R::SPACE, key, replaces, bytes.expose())
+        self.put_bytes(permit, R::SPACE, key, replaces, bytes.expose())?;
+        if let Some(write) = self.writes.last() {
+            self.snapshot.note_written(write, record);
+        }
+        Ok(())
     }
 
     /// As [`Tx::put`], for contents that are not one of our records.
