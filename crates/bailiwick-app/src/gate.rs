@@ -1,10 +1,10 @@
 //! How fast and how much at once: per tenant, after authentication, so that nobody can use up another's share.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use bailiwick_types::{Limit, Limits, TenantId, Timestamp};
+use foldhash::HashMap;
 use parking_lot::{Mutex, RwLock};
 
 use crate::error::AppError;

@@ -6,11 +6,11 @@
 //! # Deliberately absent
 //! Names: a tenant is its id here. A lock at which requests wait for each other, but for the first of a tenant.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bailiwick_types::{Limit, TenantId};
+use foldhash::HashMap;
 use parking_lot::RwLock;
 
 use crate::app::App;

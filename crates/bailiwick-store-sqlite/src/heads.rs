@@ -68,7 +68,7 @@ const ROW: &str = "UPDATE tenant SET state = ?2, wake = ?3, meta_version = ?4, m
 pub(crate) struct Heads {
     memory: Arc<Memory>,
     idle: Cache<TenantId, Head>,
-    group: HashMap<TenantId, Head>,
+    group: foldhash::HashMap<TenantId, Head>,
     log: BytesMut,
     subtrees: Vec<(i64, Subtree)>,
     /// Records that the group has written, and their versions now.
@@ -83,7 +83,7 @@ impl Heads {
         Self {
             memory,
             idle,
-            group: HashMap::new(),
+            group: Default::default(),
             log: BytesMut::new(),
             subtrees: Vec::new(),
             written: HashMap::new(),

@@ -67,7 +67,7 @@ pub(crate) enum Was {
 pub(crate) struct Tail {
     /// Held to read by who reads tables and tail together, to write by who moves between them.
     steady: RwLock<()>,
-    tenants: RwLock<HashMap<i64, Pending>>,
+    tenants: RwLock<foldhash::HashMap<i64, Pending>>,
 }
 
 impl Value {
@@ -207,7 +207,7 @@ impl Tail {
     }
 
     /// What is pending, for whoever moves it.
-    pub(crate) fn pending(&self) -> RwLockReadGuard<'_, HashMap<i64, Pending>> {
+    pub(crate) fn pending(&self) -> RwLockReadGuard<'_, foldhash::HashMap<i64, Pending>> {
         self.tenants.read()
     }
 
