@@ -188,6 +188,8 @@ impl Server {
         B::Data: Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        // Who asks again and again and is refused at once never waits for anything: commits need a thread, too.
+        tokio::task::consume_budget().await;
         let metrics = &self.context.metrics;
         metrics.in_flight.fetch_add(1, Ordering::Relaxed);
         let _leaves = Leaves(metrics);

@@ -11,6 +11,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 
 use parking_lot::Mutex;
 
@@ -54,8 +55,7 @@ struct Turn {
 impl Turn {
     async fn take(self) {
         while self.desk.writer.lock().is_waited_for() {
-            // Whoever is ready goes first.
-            tokio::task::yield_now().await;
+            step_back().await;
             let is_long = self.desk.writer.lock().begin();
             if is_long {
                 let desk = Arc::clone(&self.desk);
@@ -85,4 +85,20 @@ impl Drop for Turn {
             }
         }
     }
+}
+
+/// Lets whatever is ready have its turn first.
+///
+/// Not `tokio::task::yield_now`: what that puts off, only the thread that did so takes up again, and it may be busy for long
+/// while others have nothing to do.
+async fn step_back() {
+    let mut has_stepped = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut has_stepped, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
