@@ -1,7 +1,7 @@
 //! The one who writes.
 //!
-//! Whose turn it is (see `turn`) takes what waits in a bounded queue, runs it as one transaction, and answers everybody after the one fsync. There is
-//! no timer: while a group is being made durable the next one gathers.
+//! Whose turn it is (see `turn`) takes what waits in a bounded queue, runs it as one transaction, and answers everybody
+//! after the one fsync. There is no timer: while a group is being made durable the next one gathers.
 //!
 //! # Invariants
 //! - INV-WRITER-1: nobody is answered before the COMMIT that holds their request has returned, not even those who are
@@ -190,9 +190,7 @@ impl Writer {
 
     /// Carries out what was gathered, however long it takes.
     pub(crate) fn go_on(&mut self) {
-        if let Some(conn) = &self.conn {
-            wait_for_others(conn, connect::BUSY_TIMEOUT);
-        }
+        self.be_patient();
         self.carry_out(true);
     }
 
@@ -207,9 +205,7 @@ impl Writer {
     /// Carries out what still waits, and closes the database.
     pub(crate) fn close(&mut self) {
         self.finish();
-        if let Some(conn) = &self.conn {
-            wait_for_others(conn, connect::BUSY_TIMEOUT);
-        }
+        self.be_patient();
         // Whoever opens the file next need not read the log. If it cannot be, they do.
         self.settle_all();
         self.checkpointer.close();
@@ -250,6 +246,13 @@ impl Writer {
             })
     }
 
+    /// From here on, other programs that hold a lock are waited for.
+    fn be_patient(&self) {
+        if let Some(conn) = &self.conn {
+            wait_for_others(conn, connect::BUSY_TIMEOUT);
+        }
+    }
+
     fn carry_out(&mut self, may_wait: bool) {
         let group = std::mem::take(&mut self.group);
         let commits = group.len();
@@ -271,9 +274,7 @@ impl Writer {
         };
         match &fault {
             Fault::Data(_) if group.len() > 1 => {
-                if let Some(conn) = &self.conn {
-                    wait_for_others(conn, connect::BUSY_TIMEOUT);
-                }
+                self.be_patient();
                 let rest = group.split_off(group.len() / 2);
                 self.serve(group);
                 self.serve(rest);
@@ -449,6 +450,7 @@ impl Writer {
         let still = (mode != "PASSIVE").then(|| self.checkpointer.pause());
         wait_for_others(conn, CHECKPOINT_WAIT);
         let done = wal(conn, mode);
+        wait_for_others(conn, connect::BUSY_TIMEOUT);
         drop(still);
         if let Err(error) = done {
             match Fault::of_commit(error) {
