@@ -30,20 +30,15 @@ impl Desk {
 
     /// Has what waits carried out. To be called once it does, by a task of a runtime.
     pub(crate) fn call(self: &Arc<Self>) {
-        if let Some(turn) = self.turn() {
-            tokio::spawn(turn.take());
+        // Acquire and release: who finds that somebody sees to it has that one see what waits.
+        if !self.is_seen_to.swap(true, Ordering::AcqRel) {
+            tokio::spawn(Turn { desk: Arc::clone(self) }.take());
         }
     }
 
     /// Carries out what waits, and closes the database. Nothing can be asked for any more.
     pub(crate) fn close(&self) {
         self.writer.lock().close();
-    }
-
-    fn turn(self: &Arc<Self>) -> Option<Turn> {
-        // Acquire and release: who finds that somebody sees to it has that one see what waits.
-        let is_mine = !self.is_seen_to.swap(true, Ordering::AcqRel);
-        is_mine.then(|| Turn { desk: Arc::clone(self) })
     }
 }
 
