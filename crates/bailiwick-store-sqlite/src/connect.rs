@@ -20,8 +20,9 @@ use crate::error::OpenError;
 pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The WAL file is cut back to this when it starts anew.
 const WAL_BYTES_KEPT: u64 = 64 << 20;
-/// Page cache of the writer, in KiB. A group's dirty pages fit, so nothing is spilled before COMMIT.
-const WRITER_CACHE_KIB: u64 = 64 << 10;
+/// Page cache of the writer, in KiB. A group's dirty pages fit, so nothing is spilled before COMMIT. No larger: when pages were
+/// put in another order SQLite looks at all that are cached, for half a millisecond if these are 64 MiB.
+const WRITER_CACHE_KIB: u64 = 16 << 10;
 /// Page cache of one reader, in KiB. It is as good as empty after each commit.
 const READER_CACHE_KIB: u64 = 4 << 10;
 

@@ -50,8 +50,9 @@ const DONE: &str = "UPDATE pulse SET place = ?1";
 /// A complete block of more runs than this becomes few: to write its entries again is worth it only where there are many
 /// small ones.
 const RUNS_MAX: i64 = 32;
-/// How much a slice moves at least, in entries, records and what these were, if there is as much. It takes about a millisecond.
-const SLICE_MIN: usize = 256;
+/// How much a slice moves at least, in entries, records and what these were, if there is as much. It takes half a millisecond
+/// to one, for which the next group waits.
+const SLICE_MIN: usize = 64;
 
 /// The most slots that are deleted at a time.
 const DELETE_MAX: usize = 64;

@@ -82,7 +82,8 @@ impl Drop for Turn {
     }
 }
 
-/// Lets whatever is ready have its turn first.
+/// Lets whatever is ready have its turn first. So also who was answered last: the runtime keeps that one for the thread that
+/// answered, and no other can take it over while a group is made durable.
 ///
 /// Not `tokio::task::yield_now`: what that puts off, only the thread that did so takes up again, and it may be busy for long
 /// while others have nothing to do.

@@ -2,8 +2,8 @@
 //! server can answer.
 //!
 //! The neighbour reads its secrets at a modest rate: few connections, each of which rests after every answer. The flood
-//! comes from hundreds of connections that do not rest, from a process that the kernel lets run last: on shared cores the
-//! neighbour would otherwise wait for the flood's *sender*, which is not what is measured.
+//! comes from hundreds of connections that do not rest, from a process that the kernel lets run only when nobody else wants to:
+//! on shared cores the neighbour would otherwise wait for the flood's *sender*, which is not what is measured.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -131,9 +131,10 @@ impl Bench {
     fn start_flood(&self, plan: &Plan) -> Outcome<Child> {
         let file = self.home().join("flood.json");
         fs::write(&file, serde_json::to_string(plan)?).context(file.display())?;
-        let mut command = Command::new("nice");
-        command.args(["-n", "19"]).arg(&self.generator).arg("load").arg(&file);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("nice")
+        // Not `nice`: Linux lets even what is nice finish its slice of a millisecond or more before a thread that wakes up.
+        let mut command = Command::new("chrt");
+        command.args(["--idle", "0"]).arg(&self.generator).arg("load").arg(&file);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("chrt")
     }
 }
 
@@ -189,8 +190,8 @@ pub(crate) fn table(text: &mut String, neighbours: &[Neighbour]) {
     let _ = write!(
         text,
         "\n### A neighbour's flood\n\nA tenant reads its secrets over {QUIET} connections, {} ms after each answer the next; then \
-         the same while another tenant floods the server over {LOUD} connections that do not rest. The flood's sender runs at the \
-         lowest priority, so that the neighbour does not wait for it. Ratio: the neighbour's p99 in the flood by its p99 alone, of \
+         the same while another tenant floods the server over {LOUD} connections that do not rest. The flood's sender runs only \
+         when nobody else wants to (`SCHED_IDLE`), so that the neighbour does not wait for it. Ratio: the neighbour's p99 in the flood by its p99 alone, of \
          the runs of one round; median, and lowest–highest. A list is of {FOLDER} names; a change of policies is another one each \
          time, and Bailiwick proves it if it has a solver. A dry run is of another permit each time. Proofs are of the flooding tenant's \
          ledger. OpenBao has neither.\n\n| flood | side | alone, p50 / p99 ms | flooded, p50 / p99 ms | p99 ratio | the neighbour's errors | flood, answers/s | with 429 | of these without `Retry-After` |\n|{}\n",
