@@ -365,7 +365,7 @@ impl Writer {
             // Readers are waited for only if the log has become far too long.
             self.is_overdue = bytes > self.options.log_bytes.saturating_mul(LOG_OVERDUE);
             // Faster than it grows, and the faster the longer it is.
-            let times = bytes.checked_div(self.options.log_bytes).unwrap_or(usize::MAX).max(1);
+            let times = bytes.checked_div(self.options.log_bytes).unwrap_or(usize::MAX).saturating_add(1);
             self.settle(
                 commits.saturating_mul(4).saturating_mul(times),
                 if self.is_overdue && may_wait { connect::BUSY_TIMEOUT } else { SETTLE_WAIT },
