@@ -4,11 +4,13 @@
 //! call (a tenant with many policies) does not hold up a short one. A caller waits until its deadline and not longer,
 //! whatever the threads and solvers do.
 //!
-//! A tenant has one call answered at a time, so that it gets no larger a share by asking more often.
+//! A tenant has one call answered at a time, so that it gets no larger a share by asking more often, and a call has one
+//! thread fewer than there are: a solver takes seconds over some questions, and no tenant waits for another one's.
 //!
 //! # Invariants
 //! - INV-POOL-1: waiting ends at the deadline. A task that is not done by then has no result.
 //! - INV-POOL-2: a task that panics has no result, and its thread goes on.
+//! - INV-POOL-3: of several threads, one call never has all.
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -130,8 +132,9 @@ impl Pool {
         });
         {
             let mut line = self.shared.line.lock();
-            // As many times as there are threads, so that all of them can take part.
-            line.calls.extend((0..self.size.min(count)).map(|_| Arc::clone(&call)));
+            // As many times as threads may take part.
+            let share = self.size.saturating_sub(1).max(1);
+            line.calls.extend((0..share.min(count)).map(|_| Arc::clone(&call)));
         }
         self.shared.arrived.notify_all();
         let (results, finished) = &*results;
@@ -259,6 +262,28 @@ mod tests {
         // One thread is held up; the other one works.
         assert_eq!(pool.run(ACME, 2, soon, |_, at| at).unwrap(), [Some(0), Some(1)]);
         drop(open);
+    }
+
+    #[test]
+    fn a_call_leaves_a_thread_for_another_tenant() {
+        let pool = pool();
+        let soon = Instant::now() + Duration::from_secs(30);
+        let (open, gate) = std::sync::mpsc::channel::<()>();
+        let gate = Mutex::new(gate);
+        let (began, begun) = std::sync::mpsc::channel();
+        std::thread::scope(|threads| {
+            let task = move |_: &mut Worker, _| {
+                let _ = began.send(());
+                gate.lock().recv().is_ok()
+            };
+            let held_up = threads.spawn(|| pool.run(ACME, 3, soon, task));
+            begun.recv().unwrap();
+            assert_eq!(pool.run(ZETA, 2, soon, |_, at| at).unwrap(), [Some(0), Some(1)]);
+            // One of the three has begun, the others have not.
+            assert!(begun.try_recv().is_err());
+            drop(open);
+            assert_eq!(held_up.join().unwrap().unwrap(), [Some(false); 3]);
+        });
     }
 
     #[test]
