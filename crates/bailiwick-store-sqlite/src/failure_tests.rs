@@ -385,6 +385,26 @@ async fn what_cannot_be_moved_out_of_the_log_is_not_lost() {
     assert_eq!(setup.texts(A).await, ["one", "two", "three"]);
 }
 
+/// Some other program that has the lock just then is no reason to recover anything.
+#[tokio::test]
+async fn another_program_does_not_stop_the_log_from_being_moved_later() {
+    let setup = setup(Options { log_bytes: crate::slots::SLOT_BYTES - 1, ..Options::default() }).await;
+    let (locked, intruder) = std::sync::mpsc::channel();
+    let other = setup.intruder();
+    *setup.store.sabotage.tidying.lock() = Some(Box::new(move || {
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        locked.send(other).unwrap();
+    }));
+    setup.store.sabotage.reopen.store(1, Ordering::SeqCst);
+    setup.store.commit(say(A, "one")).await.unwrap();
+    intruder.recv().unwrap().execute_batch("ROLLBACK").unwrap();
+    assert_eq!(setup.store.sabotage.reopen.load(Ordering::SeqCst), 1, "it was recovered");
+    assert!(rows(&setup.intruder()) > 0, "it was moved");
+    setup.store.commit(say(A, "two")).await.unwrap();
+    assert_eq!(setup.texts(A).await, ["one", "two"]);
+    assert_eq!(rows(&setup.intruder()), 0);
+}
+
 #[tokio::test]
 async fn a_ledger_is_the_same_wherever_its_entries_are() {
     let texts: Vec<String> = (0..600).map(|n| n.to_string()).collect();
@@ -437,6 +457,27 @@ async fn an_erased_tenant_has_left_the_log_too() {
         setup.store.erase(A).await.unwrap();
         assert!(!holds(&file()));
         assert_eq!(setup.texts(B).await, ["something"]);
+    }
+}
+
+/// Whoever commits hundreds of records at a time, as an import does, adds to the log no faster than it is moved.
+#[tokio::test]
+async fn large_commits_do_not_make_the_log_grow() {
+    const LOG_BYTES: usize = 256 << 10;
+    for records in [10, 100, 512] {
+        let setup = setup(Options { log_bytes: LOG_BYTES, ..Options::default() }).await;
+        let mut longest = 0;
+        for commit in 0..8_000 / records {
+            let text = |n: u32| format!("{commit} {n} {}", "x".repeat(300));
+            let part = (0..records).fold(of(A), |part, n| {
+                part.entry(&text(n)).write(put(Space::Secret, format!("{commit:05} {n:05}"), text(n)))
+            });
+            setup.store.commit(part.commit()).await.unwrap();
+            let slots: i64 = setup.intruder().query_row("SELECT count(*) FROM log_slot", [], |row| row.get(0)).unwrap();
+            longest = longest.max(usize::try_from(slots).unwrap() * crate::slots::SLOT_BYTES);
+        }
+        // Twice of it while a round goes on, as much again free, and one commit.
+        assert!(longest < 4 * LOG_BYTES + 512 * 1_000, "{records} at a time: {longest}");
     }
 }
 

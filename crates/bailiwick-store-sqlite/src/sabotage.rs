@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use crate::error::Fault;
 
 /// How often each step is still to fail.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Sabotage {
     pub(crate) before_commit: AtomicU32,
     pub(crate) after_commit: AtomicU32,
@@ -17,6 +17,8 @@ pub(crate) struct Sabotage {
     pub(crate) reopen: AtomicU32,
     pub(crate) panic: AtomicU32,
     pub(crate) panic_later: AtomicU32,
+    /// What happens once between the answers and what comes after them.
+    pub(crate) tidying: Mutex<Option<Box<dyn FnOnce() + Send>>>,
     /// How many milliseconds longer each COMMIT takes.
     pub(crate) slowness: AtomicU32,
     /// Who did the last one.
@@ -48,6 +50,9 @@ impl Sabotage {
     /// Where no panic is expected.
     pub(crate) fn before_tidying(&self) {
         assert!(!strikes(&self.panic_later), "sabotage");
+        if let Some(happens) = self.tidying.lock().take() {
+            happens();
+        }
     }
 
     /// A slice was moved out of the log, and is not committed.

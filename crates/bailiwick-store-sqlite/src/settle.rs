@@ -50,9 +50,6 @@ const DONE: &str = "UPDATE pulse SET place = ?1";
 /// A complete block of more runs than this becomes few: to write its entries again is worth it only where there are many
 /// small ones.
 const RUNS_MAX: i64 = 32;
-/// How much a slice moves at least, in entries, records and what these were, if there is as much. It takes half a millisecond
-/// to one, for which the next group waits.
-const SLICE_MIN: usize = 64;
 
 /// The most slots that are deleted at a time.
 const DELETE_MAX: usize = 64;
@@ -204,7 +201,7 @@ impl Settling {
             tenants.sort_unstable_by(|a, b| b.cmp(a));
             Round { tenants, place, is_careful: false, is_partial: false }
         });
-        let mut left = if round.is_careful { usize::MAX } else { weight.max(SLICE_MIN) };
+        let mut left = if round.is_careful { usize::MAX } else { weight };
         let mut moved = Vec::new();
         for no in round.tenants.iter().rev() {
             let Some(pending) = pending.get(no) else {

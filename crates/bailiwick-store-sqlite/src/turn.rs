@@ -49,7 +49,7 @@ struct Turn {
 
 impl Turn {
     async fn take(self) {
-        while self.desk.writer.lock().is_waited_for() {
+        while self.desk.writer.lock().is_busy() {
             step_back().await;
             let is_long = self.desk.writer.lock().begin();
             if is_long {

@@ -21,8 +21,8 @@ use std::time::{Duration, Instant};
 
 use bailiwick_store::{Commit, CommitError, Committed};
 use bailiwick_types::TenantId;
-use rusqlite::Connection;
 use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::checkpoint::{Checkpointer, Wal, wal};
@@ -51,6 +51,11 @@ const CHECKPOINT_WAIT: Duration = Duration::from_millis(50);
 const SETTLE_WAIT: Duration = Duration::from_millis(1);
 /// At so many times [`Options::log_bytes`] it waits for as long as it takes.
 const LOG_OVERDUE: usize = 4;
+/// How much a slice out of the log moves at least, in entries, records and what these were, if there is as much. It takes half
+/// a millisecond to one, for which the next group waits.
+const SLICE_MIN: usize = 64;
+/// The most, but for a log that has become too long.
+const SLICE_MAX: usize = 256;
 
 /// Where a COMMIT takes longer than this, nobody's thread is kept for it.
 const SYNC_LONG: Duration = Duration::from_millis(1);
@@ -88,6 +93,15 @@ pub(crate) enum Request {
 }
 
 impl Request {
+    /// How much it adds to what is to be moved out of the log: entries, records and what these were.
+    fn weight(&self) -> usize {
+        let Self::Commit(commit) = self else { return 0 };
+        commit.parts.iter().fold(0, |sum, part| {
+            let records = part.writes.iter().map(|write| 1 + usize::from(write.space.keeps_past()));
+            records.fold(sum.saturating_add(part.entries.len()), usize::saturating_add)
+        })
+    }
+
     /// About how much it adds to the transaction.
     fn bytes(&self) -> usize {
         match self {
@@ -137,6 +151,10 @@ pub(crate) struct Writer {
     /// How long a COMMIT takes, in the mean of the last ones.
     sync_takes: Duration,
     settling: Settling,
+    /// How much is to be moved for what the groups so far have added to the log.
+    owed: usize,
+    /// Whether some of that can be moved now.
+    is_behind: bool,
     checkpointer: Checkpointer,
     #[cfg(test)]
     pub(crate) sabotage: Arc<crate::sabotage::Sabotage>,
@@ -161,6 +179,8 @@ impl Writer {
             checkpointer,
             options: options.clone(),
             settling,
+            owed: 0,
+            is_behind: false,
             conn: Some(conn),
             heads: Heads::new(options.cache_tenants, Arc::clone(&pool.memory)),
             pool,
@@ -172,9 +192,14 @@ impl Writer {
         })
     }
 
-    /// Whether there is anything to do.
+    /// Whether anybody waits.
     pub(crate) fn is_waited_for(&self) -> bool {
         !self.group.is_empty() || !self.queue.is_empty()
+    }
+
+    /// Whether there is anything to do, though nobody may wait for it.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.is_waited_for() || self.is_behind
     }
 
     /// Makes a group of what waits and carries it out; or, if that may keep a thread waiting, returns that it is to
@@ -232,7 +257,7 @@ impl Writer {
         }
     }
 
-    /// Whether to carry out the group may keep a thread waiting. If not, its transaction has begun.
+    /// Whether to carry out the group may keep a thread waiting. If not, its transaction has begun, unless it is empty.
     fn is_long(&self) -> bool {
         let is_large = |job: &Job| !matches!(job.request, Request::Commit(_) | Request::Beat);
         self.is_overdue
@@ -242,7 +267,7 @@ impl Writer {
             || !self.conn.as_ref().is_some_and(|conn| {
                 // Some other program may have the lock.
                 wait_for_others(conn, Duration::ZERO);
-                execute(conn, BEGIN).is_ok()
+                self.group.is_empty() || execute(conn, BEGIN).is_ok()
             })
     }
 
@@ -255,9 +280,11 @@ impl Writer {
 
     fn carry_out(&mut self, may_wait: bool) {
         let group = std::mem::take(&mut self.group);
-        let commits = group.len();
-        self.serve(group);
-        self.tidy(commits, may_wait);
+        let added = group.iter().map(|job| job.request.weight()).fold(0, usize::saturating_add);
+        if !group.is_empty() {
+            self.serve(group);
+        }
+        self.tidy(added, may_wait);
     }
 
     /// Carries out a group and answers it.
@@ -356,20 +383,23 @@ impl Writer {
 
     /// Keeps the log and the WAL short. Runs after the answers, so that nobody waits for it but the next group. What only
     /// waiting helps is left to a group that may wait.
-    fn tidy(&mut self, commits: usize, may_wait: bool) {
+    fn tidy(&mut self, added: usize, may_wait: bool) {
         #[cfg(test)]
         self.sabotage.before_tidying();
-        self.is_overdue = false;
+        (self.is_overdue, self.is_behind) = (false, false);
         let bytes = self.settling.bytes();
         if self.settling.is_under_way() || self.settling.is_due(self.options.log_bytes) {
             // Readers are waited for only if the log has become far too long.
             self.is_overdue = bytes > self.options.log_bytes.saturating_mul(LOG_OVERDUE);
             // Faster than it grows, and the faster the longer it is.
             let times = bytes.checked_div(self.options.log_bytes).unwrap_or(usize::MAX).saturating_add(1);
-            self.settle(
-                commits.saturating_mul(4).saturating_mul(times),
-                if self.is_overdue && may_wait { connect::BUSY_TIMEOUT } else { SETTLE_WAIT },
-            );
+            self.owed = self.owed.saturating_add(added.saturating_mul(2).saturating_mul(times));
+            let weight = self.owed.clamp(SLICE_MIN, SLICE_MAX.saturating_mul(times));
+            let patience = if self.is_overdue && may_wait { connect::BUSY_TIMEOUT } else { SETTLE_WAIT };
+            let is_done = self.settle(weight, patience);
+            self.owed = if self.settling.is_under_way() { self.owed.saturating_sub(weight) } else { 0 };
+            // What could not be moved now waits for the next group, as whoever reads may do so for long.
+            self.is_behind = is_done && self.owed > 0;
         }
         let Some(conn) = &self.conn else { return };
         let enough = i64::from(self.options.checkpoint_pages.max(1));
@@ -411,7 +441,12 @@ impl Writer {
         // A panic in here is our bug. It must not take all tenants' writer away.
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             // Without an fsync: what is lost is in the log.
-            conn.execute_batch("PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE").map_err(Fault::of_statement)?;
+            conn.execute_batch("PRAGMA synchronous = NORMAL").map_err(Fault::of_statement)?;
+            match execute(conn, BEGIN) {
+                // Some other program has the lock: nothing is wrong.
+                Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => return Ok(false),
+                begun => begun.map_err(Fault::of_statement)?,
+            }
             let slice = settling.slice(conn, tail, weight, keep).map_err(Fault::of_statement)?;
             #[cfg(test)]
             self.sabotage.before_settling()?;
