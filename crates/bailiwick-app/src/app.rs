@@ -295,7 +295,7 @@ impl App {
                 Ok(()) => {}
             }
             if admitted.snapshot.tenant.is_platform() {
-                match self.refuse_operator(meta, action, admitted).await {
+                match Box::pin(self.refuse_operator(meta, action, admitted)).await {
                     Err(error) if self.should_retry(&error) => continue,
                     Err(error) => return Err(error),
                     Ok(never) => match never {},
@@ -363,7 +363,7 @@ impl App {
                 Ok(()) => {}
             }
             if !admitted.snapshot.tenant.is_platform() {
-                match self.refuse_tenant(meta, action, admitted).await {
+                match Box::pin(self.refuse_tenant(meta, action, admitted)).await {
                     Err(error) if self.should_retry(&error) => continue,
                     Err(error) => return Err(error),
                     Ok(never) => match never {},
@@ -371,7 +371,7 @@ impl App {
             }
             // A namespace at the Vault door may only restate the credential's tenant, and an operator has none.
             if meta.door == Door::Vault && !meta.stated.is_empty() {
-                match self.refuse_operator(meta, action, admitted).await {
+                match Box::pin(self.refuse_operator(meta, action, admitted)).await {
                     Err(error) if self.should_retry(&error) => continue,
                     Err(error) => return Err(error),
                     Ok(never) => match never {},
@@ -425,7 +425,7 @@ impl App {
             // Storage said no: there is nothing to write the entry to, and the caller is told that nothing happened.
             Err(error) if error.code() == Code::StorageUnavailable => Err(error),
             Err(error) => {
-                tx.commit_failure(&error).await?;
+                Box::pin(tx.commit_failure(&error)).await?;
                 Err(error)
             }
         }
@@ -513,7 +513,7 @@ impl App {
         if let Some(header) = target {
             tx.target(header).await?;
         }
-        tx.commit_failure(&error).await?;
+        Box::pin(tx.commit_failure(&error)).await?;
         Err(error)
     }
 
@@ -528,7 +528,7 @@ impl App {
         let error = AppError::new(Code::PermissionDenied);
         let mut tx = TenantTx::begin_tenant(self, meta, action, admitted)?;
         tx.raise_isolation(meta.stated.first().map(String::as_str).unwrap_or_default());
-        tx.commit_failure(&error).await?;
+        Box::pin(tx.commit_failure(&error)).await?;
         Err(error)
     }
 

@@ -203,7 +203,7 @@ impl App {
         let error = AppError::overloaded(most, self.turns.refusal_delay);
         if let Flow::Tenant(tenant) = flow {
             self.counts.count(tenant, Event::Refusal);
-            self.note_overload(tenant, meta, action, &error).await;
+            Box::pin(self.note_overload(tenant, meta, action, &error)).await;
         }
         tokio::time::sleep(self.turns.refusal_delay_of(meta)).await;
         Err(error)

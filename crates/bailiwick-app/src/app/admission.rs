@@ -1,4 +1,7 @@
 //! The first rung: who is it, of which plane, and is there room for one more of its requests.
+//!
+//! What happens seldom is boxed: a request's future has room for the largest of all that it may wait for, and every request
+//! allocates, moves and fills the caches with that.
 
 use std::sync::Arc;
 
@@ -39,8 +42,11 @@ impl App {
                 // down: refusing a flood must stay cheap.
                 if let Some(suppressed) = gate.rate_refusals.admit(now) {
                     let (snapshot, principal) = (&admitted.snapshot, Some(&admitted.known.principal));
-                    self.check_current(snapshot).await?;
-                    self.note_unanswered(snapshot, principal, meta, action, &error, suppressed).await?;
+                    Box::pin(async {
+                        self.check_current(snapshot).await?;
+                        self.note_unanswered(snapshot, principal, meta, action, &error, suppressed).await
+                    })
+                    .await?;
                 }
                 Err(error)
             }
@@ -59,7 +65,7 @@ impl App {
         let snapshot = self.snapshot(presented.claimed_tenant()).await?.ok_or_else(dead)?;
         match self.authenticated(&snapshot, &presented, meta).await {
             Ok((known, verified)) => Ok(Admitted { snapshot, known, verified }),
-            Err(error) => Err(self.refused(&snapshot, meta, action, error).await),
+            Err(error) => Err(Box::pin(self.refused(&snapshot, meta, action, error)).await),
         }
     }
 
@@ -75,7 +81,10 @@ impl App {
             let known = self.store.record(snapshot.tenant, Space::Credential, presented.id().as_bytes()).await?;
             return Err(known.map_or_else(dead, |_| crate::relocation::sealed(snapshot)));
         };
-        let known = self.known_credential(snapshot, presented.id()).await?.ok_or_else(dead)?;
+        let known = match snapshot.known_credential(presented.id()) {
+            Some(known) => known,
+            None => Box::pin(self.load_credential(snapshot, presented.id())).await?.ok_or_else(dead)?,
+        };
         let verifier = StoredVerifier { keyring, verifier: &known.verifier };
         let principal = Arc::clone(&known.principal);
         let verified = authenticate(presented, &known.facts, principal, &verifier, self.latest(), meta.source)?;
@@ -115,11 +124,23 @@ impl App {
     /// A tenant as it is now, or as it was when it was last looked at; `None` if there is no such tenant (any more).
     pub(crate) async fn snapshot(&self, tenant: TenantId) -> Result<Option<Arc<Snapshot>>, AppError> {
         let platform_epoch = if tenant.is_platform() { 0 } else { self.platform_snapshot().await?.epoch };
-        if let Some(snapshot) = self.snapshots.get(tenant)
-            && snapshot.platform_epoch == platform_epoch
-        {
-            return Ok(Some(snapshot));
+        match self.snapshots.get(tenant) {
+            Some(snapshot) if snapshot.platform_epoch == platform_epoch => Ok(Some(snapshot)),
+            _ => Box::pin(self.load_snapshot(tenant, platform_epoch)).await,
         }
+    }
+
+    pub(crate) async fn platform_snapshot(&self) -> Result<Arc<Snapshot>, AppError> {
+        match self.snapshots.get(TenantId::PLATFORM) {
+            Some(snapshot) => Ok(snapshot),
+            None => {
+                let loaded = Box::pin(self.load_snapshot(TenantId::PLATFORM, 0)).await?;
+                loaded.ok_or_else(|| AppError::new(Code::NotInitialized))
+            }
+        }
+    }
+
+    async fn load_snapshot(&self, tenant: TenantId, platform_epoch: u64) -> Result<Option<Arc<Snapshot>>, AppError> {
         let mut unsealed = self.unsealed()?;
         let Some(header) = self.store.header(tenant).await? else { return Ok(None) };
         let meta = TenantMeta::from_bytes(&header.meta)?;
@@ -151,21 +172,11 @@ impl App {
         Ok(Some(snapshot))
     }
 
-    pub(crate) async fn platform_snapshot(&self) -> Result<Arc<Snapshot>, AppError> {
-        match Box::pin(self.snapshot(TenantId::PLATFORM)).await? {
-            Some(snapshot) => Ok(snapshot),
-            None => Err(AppError::new(Code::NotInitialized)),
-        }
-    }
-
-    async fn known_credential(
+    async fn load_credential(
         &self,
         snapshot: &Snapshot,
         id: CredentialId,
     ) -> Result<Option<Arc<KnownCredential>>, AppError> {
-        if let Some(known) = snapshot.known_credential(id) {
-            return Ok(Some(known));
-        }
         let Some(record) = self.read::<CredentialRecord>(snapshot, id.as_bytes()).await? else { return Ok(None) };
         let Some(principal) = self.principal(snapshot, &record.1.principal).await? else { return Ok(None) };
         let record = record.1;

@@ -18,6 +18,9 @@ const NICENESS: i32 = 10;
 impl App {
     /// The compiled policies of a plane: guardrails, and the tenant's own.
     pub(crate) async fn authority(&self, snapshot: &Snapshot) -> Result<Arc<Authority>, AppError> {
+        if let Some(known) = snapshot.authority.get() {
+            return Ok(Arc::clone(known));
+        }
         let built = snapshot.authority.get_or_try_init(async || {
             let platform = self.platform_snapshot().await?;
             // Who read the platform's header earlier may put it into the cache later. Guardrails must be of the epoch that
@@ -34,7 +37,7 @@ impl App {
             };
             Ok::<_, AppError>(Arc::new(Authority::new(&guardrails, &policies).bound_to(snapshot.tenant)))
         });
-        Ok(Arc::clone(built.await?))
+        Ok(Arc::clone(Box::pin(built).await?))
     }
 
     async fn guardrails(&self, platform: &Snapshot) -> Result<Arc<[Arc<CompiledPolicy>]>, AppError> {

@@ -112,13 +112,13 @@ impl<S: Scope> Tx<'_, S> {
             guards.push((TenantId::PLATFORM, self.snapshot.platform_epoch));
         }
         if let Some(stated) = self.isolation.take() {
-            parts.push(self.isolation_part(&entry, stated).await?);
+            parts.push(Box::pin(self.isolation_part(&entry, stated)).await?);
         }
         if std::mem::take(&mut self.is_told) {
-            parts.push(self.told_part(&entry).await?);
+            parts.push(Box::pin(self.told_part(&entry)).await?);
         }
         if let Some(target) = self.target.take() {
-            parts.extend(self.target_part(&entry, target).await?);
+            parts.extend(Box::pin(self.target_part(&entry, target)).await?);
         }
         let bumped: Vec<TenantId> =
             parts.iter().filter(|part| part.header.bump_epoch).map(|part| part.tenant).collect();

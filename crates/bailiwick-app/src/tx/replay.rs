@@ -51,9 +51,13 @@ impl<S: Scope> Tx<'_, S> {
         &mut self,
         outcome: Result<Answer<T>, AppError>,
     ) -> Result<Answer<T>, AppError> {
-        let Some(remembered) = self.remembered.take().filter(|remembered| remembered.is_allowed) else {
-            return outcome;
-        };
+        match self.remembered.take().filter(|remembered| remembered.is_allowed) {
+            None => outcome,
+            Some(remembered) => Box::pin(self.recalled(remembered)).await,
+        }
+    }
+
+    async fn recalled<T: Reply>(&mut self, remembered: Remembered) -> Result<Answer<T>, AppError> {
         self.withdraw();
         let value = T::recalled(remembered.text.get()).ok_or_else(|| AppError::internal("a remembered answer"))?;
         self.note("idempotent_replay", "true");
