@@ -513,7 +513,7 @@ impl App {
         if let Some(header) = target {
             tx.target(header).await?;
         }
-        Box::pin(tx.commit_failure(&error)).await?;
+        tx.commit_failure(&error).await?;
         Err(error)
     }
 
@@ -528,7 +528,7 @@ impl App {
         let error = AppError::new(Code::PermissionDenied);
         let mut tx = TenantTx::begin_tenant(self, meta, action, admitted)?;
         tx.raise_isolation(meta.stated.first().map(String::as_str).unwrap_or_default());
-        Box::pin(tx.commit_failure(&error)).await?;
+        tx.commit_failure(&error).await?;
         Err(error)
     }
 

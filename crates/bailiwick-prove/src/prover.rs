@@ -28,7 +28,7 @@ pub struct ProverConfig {
     pub time_limit: Duration,
     /// For one change of policies: all questions together, waiting included.
     pub change_limit: Duration,
-    /// Solver processes at the same time.
+    /// Solver processes at the same time. Of several, a question has one fewer.
     pub pool: usize,
 }
 

@@ -397,9 +397,10 @@ async fn another_program_does_not_stop_the_log_from_being_moved_later() {
     }));
     setup.store.sabotage.reopen.store(1, Ordering::SeqCst);
     setup.store.commit(say(A, "one")).await.unwrap();
-    intruder.recv().unwrap().execute_batch("ROLLBACK").unwrap();
-    assert_eq!(setup.store.sabotage.reopen.load(Ordering::SeqCst), 1, "it was recovered");
+    let other = intruder.recv().unwrap();
     assert!(rows(&setup.intruder()) > 0, "it was moved");
+    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(setup.store.sabotage.reopen.load(Ordering::SeqCst), 1, "it was recovered");
     setup.store.commit(say(A, "two")).await.unwrap();
     assert_eq!(setup.texts(A).await, ["one", "two"]);
     assert_eq!(rows(&setup.intruder()), 0);
