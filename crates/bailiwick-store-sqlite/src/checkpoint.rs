@@ -111,7 +111,9 @@ fn run(shared: &Shared, woken: &Receiver<()>) {
         if let Err(error) = wal(conn, "PASSIVE") {
             match Fault::of_commit(error) {
                 // There is no room yet. The WAL keeps what it has, and commits fail once it cannot grow either.
-                Fault::Data(error) => tracing::warn!(%error, "the write-ahead log cannot be moved into the database"),
+                Fault::Data(error) | Fault::Busy(error) => {
+                    tracing::warn!(%error, "the write-ahead log cannot be moved into the database")
+                }
                 Fault::Engine(why) => {
                     tracing::error!(why, "the write-ahead log cannot be moved into the database");
                     shared.has_failed.store(true, Ordering::SeqCst);

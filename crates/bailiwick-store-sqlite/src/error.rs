@@ -80,12 +80,22 @@ impl From<CommitError> for Fail {
 pub(crate) enum Fault {
     /// Something in the group, or the space that it needs: smaller groups may pass.
     Data(rusqlite::Error),
+    /// Some other program has the database. Nothing was done, and nothing is wrong with it.
+    Busy(rusqlite::Error),
     /// The file can no longer be trusted to be what the connection believes. Nothing may be acknowledged before it
     /// was opened again and WAL recovery has decided what is in it.
     Engine(String),
 }
 
 impl Fault {
+    /// The fault that a transaction is which cannot begin.
+    pub(crate) fn of_begin(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy) => Self::Busy(error),
+            _ => Self::of_statement(error),
+        }
+    }
+
     /// The fault that a failed statement is.
     pub(crate) fn of_statement(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
@@ -117,7 +127,7 @@ impl Fault {
     /// What the callers are told.
     pub(crate) fn answer(&self) -> CommitError {
         match self {
-            Self::Data(error) => of_read(error).into(),
+            Self::Data(error) | Self::Busy(error) => of_read(error).into(),
             Self::Engine(why) => CommitError::Unavailable(why.clone()),
         }
     }
@@ -174,6 +184,13 @@ mod tests {
             assert!(matches!(Fault::of_statement(failure(code)), Fault::Data(_)), "{code}");
             assert_eq!(matches!(Fault::of_commit(failure(code)), Fault::Data(_)), code == ffi::SQLITE_FULL, "{code}");
         }
+    }
+
+    #[test]
+    fn to_have_to_wait_for_another_program_is_no_fault_of_the_file() {
+        let busy = Fault::of_begin(failure(ffi::SQLITE_BUSY));
+        assert!(matches!(busy, Fault::Busy(_)) && matches!(busy.answer(), CommitError::Unavailable(_)));
+        assert!(is_engine(&Fault::of_begin(failure(ffi::SQLITE_IOERR))));
     }
 
     #[test]

@@ -407,6 +407,20 @@ async fn another_program_does_not_stop_the_log_from_being_moved_later() {
 }
 
 #[tokio::test]
+async fn another_program_that_keeps_the_database_has_nothing_recovered() {
+    let setup = setup(Options::default()).await;
+    let other = setup.intruder();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    setup.store.sabotage.reopen.store(1, Ordering::SeqCst);
+    let refused = setup.store.commit(say(A, "lost")).await;
+    assert!(matches!(refused, Err(CommitError::Unavailable(_))), "{refused:?}");
+    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(setup.store.sabotage.reopen.load(Ordering::SeqCst), 1, "it was recovered");
+    setup.store.commit(say(A, "kept")).await.unwrap();
+    assert_eq!(setup.texts(A).await, ["kept"]);
+}
+
+#[tokio::test]
 async fn a_ledger_is_the_same_wherever_its_entries_are() {
     let texts: Vec<String> = (0..600).map(|n| n.to_string()).collect();
     // Moved after each commit, in runs of about ten, and never: blocks fill up in different ways.

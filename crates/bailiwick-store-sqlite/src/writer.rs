@@ -21,8 +21,8 @@ use std::time::{Duration, Instant};
 
 use bailiwick_store::{Commit, CommitError, Committed};
 use bailiwick_types::TenantId;
+use rusqlite::Connection;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::checkpoint::{Checkpointer, Wal, wal};
@@ -308,6 +308,7 @@ impl Writer {
                 return;
             }
             Fault::Data(error) => tracing::warn!(%error, "a request to the store failed"),
+            Fault::Busy(error) => tracing::warn!(%error, "another program keeps the database to itself"),
             Fault::Engine(why) => {
                 tracing::error!(why, "the database failed, recovering it");
                 // Before the answers: a caller who retries at once must not find the past.
@@ -329,7 +330,7 @@ impl Writer {
         // A panic in here is our bug. It must not take all tenants' writer away.
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             if conn.is_autocommit() {
-                execute(conn, BEGIN).map_err(|error| Fault::Engine(error.to_string()))?;
+                execute(conn, BEGIN).map_err(Fault::of_begin)?;
             }
             let clears = group.iter().any(|job| matches!(job.request, Request::Clear));
             let (cleared, is_more) =
@@ -442,11 +443,7 @@ impl Writer {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             // Without an fsync: what is lost is in the log.
             conn.execute_batch("PRAGMA synchronous = NORMAL").map_err(Fault::of_statement)?;
-            match execute(conn, BEGIN) {
-                // Some other program has the lock: nothing is wrong.
-                Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => return Ok(false),
-                begun => begun.map_err(Fault::of_statement)?,
-            }
+            execute(conn, BEGIN).map_err(Fault::of_begin)?;
             let slice = settling.slice(conn, tail, weight, keep).map_err(Fault::of_statement)?;
             #[cfg(test)]
             self.sabotage.before_settling()?;
@@ -469,6 +466,7 @@ impl Writer {
                 let is_over = conn.is_autocommit() || execute(conn, "ROLLBACK").is_ok();
                 if is_over { Ok(false) } else { Err("a transaction cannot be rolled back".to_owned()) }
             }
+            Err(Fault::Busy(_)) => Ok(false),
             Err(Fault::Engine(why)) => Err(why),
         };
         let durable = || conn.execute_batch(connect::DURABLE).map_err(|error| error.to_string());
@@ -490,7 +488,9 @@ impl Writer {
         if let Err(error) = done {
             match Fault::of_commit(error) {
                 // There is no room yet. The WAL keeps what it has, and commits fail once it cannot grow either.
-                Fault::Data(error) => tracing::warn!(%error, "the write-ahead log cannot be moved into the database"),
+                Fault::Data(error) | Fault::Busy(error) => {
+                    tracing::warn!(%error, "the write-ahead log cannot be moved into the database")
+                }
                 Fault::Engine(why) => {
                     tracing::error!(why, "the database failed, recovering it");
                     self.recover();
