@@ -16,12 +16,11 @@
 //! Priorities: a place is a place. Preemption: what has begun holds its place until it is dropped.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bailiwick_types::TenantId;
+use bailiwick_types::{Source, TenantId};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -31,7 +30,7 @@ use tokio::time::Instant;
 enum Party {
     Tenant(TenantId),
     Strangers,
-    From(Option<IpAddr>),
+    From(Option<Source>),
     Claiming(Option<TenantId>),
 }
 
@@ -43,7 +42,7 @@ pub(crate) enum Flow {
     /// Of somebody of whom nothing is known but what they say.
     Stranger {
         /// Where they come from.
-        source: Option<IpAddr>,
+        source: Option<Source>,
         /// Whom they claim to be of.
         claimed: Option<TenantId>,
     },
@@ -374,7 +373,7 @@ mod tests {
     }
 
     fn stranger(source: u8, claimed: u8) -> Flow {
-        let source = Some(IpAddr::from([10, 0, 0, source]));
+        let source = Some(std::net::IpAddr::from([10, 0, 0, source]).into());
         Flow::Stranger { source, claimed: Some(TenantId::from_bytes([claimed; 16])) }
     }
 

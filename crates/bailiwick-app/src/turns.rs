@@ -164,7 +164,7 @@ impl Turns {
             return Flow::Tenant(tenant);
         }
         let claimed = text.and_then(|text| CredentialText::parse(text).ok()).map(|text| text.claimed_tenant());
-        Flow::Stranger { source: meta.source, claimed }
+        Flow::Stranger { source: meta.source.map(Into::into), claimed }
     }
 
     fn scheduler(&self, work: Work) -> &Arc<Scheduler> {

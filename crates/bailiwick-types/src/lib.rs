@@ -20,6 +20,7 @@ pub mod random;
 pub mod recipient;
 pub mod resource;
 pub mod secret;
+pub mod source;
 pub mod time;
 
 pub use action::{Action, ActionType, Plane, Sensitivity};
@@ -34,4 +35,5 @@ pub use random::Random;
 pub use recipient::{Recipient, RecipientError};
 pub use resource::{Resource, ResourceKind};
 pub use secret::Secret;
+pub use source::Source;
 pub use time::{Clock, Timestamp};
