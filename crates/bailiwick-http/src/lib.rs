@@ -11,6 +11,7 @@ mod json;
 mod native;
 pub mod openapi;
 mod operations;
+mod places;
 mod reply;
 mod route;
 mod serve;

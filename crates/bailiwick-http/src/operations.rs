@@ -125,6 +125,23 @@ fn metrics(call: &Call) -> Result<String, std::fmt::Error> {
     }
     page.family("bailiwick_http_in_flight", "gauge", "Requests being answered.")?;
     page.value("", metrics.in_flight.load(Ordering::Relaxed))?;
+    let places = &call.server.places;
+    page.family("bailiwick_connections", "gauge", "Connections of clients.")?;
+    page.value("", u64::try_from(places.count()).unwrap_or(u64::MAX))?;
+    page.family("bailiwick_connections_max", "gauge", "The most that there may be.")?;
+    page.value("", u64::try_from(places.max()).unwrap_or(u64::MAX))?;
+    page.family(
+        "bailiwick_connections_given_up_total",
+        "counter",
+        "Connections that were ended for new ones, as there were as many as may be.",
+    )?;
+    page.value("", places.given_up.load(Ordering::Relaxed))?;
+    page.family(
+        "bailiwick_connections_refused_total",
+        "counter",
+        "Connections that were not taken, as there were as many as may be and something was being answered on each.",
+    )?;
+    page.value("", places.refused.load(Ordering::Relaxed))?;
     page.family("bailiwick_unsealed", "gauge", "Whether the root key is in memory.")?;
     page.value("", u64::from(call.app().is_unsealed()))?;
 

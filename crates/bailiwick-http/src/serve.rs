@@ -8,18 +8,17 @@ use http::{HeaderValue, header};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
+use crate::places::Place;
 use crate::server::Server;
 
 /// How long a client may take to send its request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a TLS handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// The most connections at once. One more waits in the kernel's queue.
-const CONNECTIONS_MAX: usize = 16_384;
 
 /// How a server stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,13 +55,8 @@ pub async fn serve(
     };
     let acceptor = tls.map(TlsAcceptor::from);
     let graceful = GracefulShutdown::new();
-    let places = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
     let mut stop = std::pin::pin!(stop);
     loop {
-        let place = tokio::select! {
-            place = Arc::clone(&places).acquire_owned() => place.map_err(std::io::Error::other)?,
-            () = &mut stop => break,
-        };
         let (stream, peer) = tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok(accepted) => accepted,
@@ -75,19 +69,30 @@ pub async fn serve(
             },
             () = &mut stop => break,
         };
+        let Some(place) = server.places.take(peer.ip().into()) else {
+            tracing::debug!(%peer, "a connection was not taken: there are as many as may be");
+            continue;
+        };
+        let place = Arc::new(place);
         let _ = stream.set_nodelay(true);
         let server = Arc::clone(&server);
         let watcher = graceful.watcher();
         let acceptor = acceptor.clone();
         tokio::spawn(async move {
-            let _place = place;
-            match acceptor {
-                None => connection(server, stream, peer, watcher).await,
-                Some(acceptor) => match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
-                    Ok(Ok(stream)) => connection(server, stream, peer, watcher).await,
-                    Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
-                    Err(_) => tracing::debug!("a TLS handshake took too long"),
-                },
+            let held = Arc::clone(&place);
+            let served = async {
+                match acceptor {
+                    None => connection(server, held, stream, peer, watcher).await,
+                    Some(acceptor) => match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
+                        Ok(Ok(stream)) => connection(server, held, stream, peer, watcher).await,
+                        Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+                        Err(_) => tracing::debug!("a TLS handshake took too long"),
+                    },
+                }
+            };
+            tokio::select! {
+                () = served => {}
+                () = place.given_up() => tracing::debug!(%peer, "a connection ended for one of somebody who has fewer"),
             }
         });
     }
@@ -99,12 +104,13 @@ pub async fn serve(
     Ok(())
 }
 
-async fn connection<S>(server: Arc<Server>, stream: S, peer: SocketAddr, watcher: hyper_util::server::graceful::Watcher)
+async fn connection<S>(server: Arc<Server>, place: Arc<Place>, stream: S, peer: SocketAddr, watcher: Watcher)
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
 {
     let service = service_fn(move |request| {
         let server = Arc::clone(&server);
+        let answering = place.answering();
         async move {
             // HTTP/2 has its own way to say goodbye, which the end of the delay brings.
             let can_be_asked_to_end = request.version() <= http::Version::HTTP_11;
@@ -112,7 +118,7 @@ where
             if can_be_asked_to_end && server.is_draining() {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
-            Ok::<_, std::convert::Infallible>(response)
+            Ok::<_, std::convert::Infallible>(response.map(|body| answering.with(body)))
         }
     });
     let mut builder = Builder::new(TokioExecutor::new());

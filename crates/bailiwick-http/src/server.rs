@@ -20,6 +20,7 @@ use percent_encoding::percent_decode_str;
 use tracing::Instrument as _;
 
 use crate::call::{Call, Params};
+use crate::places::Places;
 use crate::reply::{Body, Reply, problem};
 use crate::route::{Access, DoorKind, Route};
 
@@ -36,6 +37,8 @@ pub struct HttpConfig {
     pub bundle_bytes_max: u64,
     /// Whether readiness goes on saying yes when the server has found its own isolation broken.
     pub stays_ready_when_broken: bool,
+    /// The most connections at once. When there are as many, whoever has most of them loses one to a new one.
+    pub connections_max: usize,
 }
 
 impl Default for HttpConfig {
@@ -46,9 +49,15 @@ impl Default for HttpConfig {
             spool_directory: None,
             bundle_bytes_max: BUNDLE_BYTES_MAX,
             stays_ready_when_broken: false,
+            connections_max: CONNECTIONS_MAX,
         }
     }
 }
+
+/// The most connections at once unless the configuration says otherwise.
+const CONNECTIONS_MAX: usize = 16_384;
+/// The most of those who monitor.
+const OPERATIONS_CONNECTIONS_MAX: usize = 256;
 
 /// The largest bundle that is taken unless the configuration says otherwise: 64 GiB.
 pub(crate) const BUNDLE_BYTES_MAX: u64 = 64 << 30;
@@ -58,6 +67,8 @@ pub(crate) struct ServerContext {
     pub(crate) app: Arc<App>,
     pub(crate) config: HttpConfig,
     pub(crate) metrics: Metrics,
+    /// Those of the doors. Who monitors has others.
+    pub(crate) places: Arc<Places>,
     pub(crate) is_draining: AtomicBool,
     pub(crate) openapi: std::sync::OnceLock<Bytes>,
     attested_routes: std::sync::OnceLock<AttestedRoutes>,
@@ -80,6 +91,7 @@ pub(crate) struct Metrics {
 /// The server's doors: one route table and what it stands on.
 pub struct Server {
     context: Arc<ServerContext>,
+    pub(crate) places: Arc<Places>,
     routes: Vec<Route>,
     known_query: Vec<Arc<[&'static str]>>,
     /// The names of each row's path parameters.
@@ -108,8 +120,10 @@ impl Server {
     /// # Errors
     /// A text that says which two rows of the table collide.
     pub fn new(app: Arc<App>, config: HttpConfig) -> Result<Arc<Self>, String> {
+        let places = Places::new(config.connections_max);
         let context = ServerContext {
             app,
+            places: Arc::clone(&places),
             config,
             metrics: Metrics::default(),
             is_draining: AtomicBool::new(false),
@@ -118,7 +132,7 @@ impl Server {
         };
         // Totals over all tenants are for operators' networks: they are mounted on the operations listener only.
         let rows = routes().into_iter().filter(|route| !route.is_for_operations_only()).collect();
-        Self::of(Arc::new(context), rows)
+        Self::of(Arc::new(context), places, rows)
     }
 
     /// The same server as monitoring sees it: health, readiness and metrics, and no door to anything else.
@@ -126,10 +140,10 @@ impl Server {
     /// # Errors
     /// As [`Server::new`].
     pub fn operations(&self) -> Result<Arc<Self>, String> {
-        Self::of(Arc::clone(&self.context), crate::operations::routes())
+        Self::of(Arc::clone(&self.context), Places::new(OPERATIONS_CONNECTIONS_MAX), crate::operations::routes())
     }
 
-    fn of(context: Arc<ServerContext>, routes: Vec<Route>) -> Result<Arc<Self>, String> {
+    fn of(context: Arc<ServerContext>, places: Arc<Places>, routes: Vec<Route>) -> Result<Arc<Self>, String> {
         let mut routers: HashMap<(&'static str, bool), Router<usize>> = HashMap::new();
         let mut by_path: HashMap<bool, Router<Vec<&'static str>>> = HashMap::new();
         let mut methods: HashMap<(bool, &'static str), Vec<&'static str>> = HashMap::new();
@@ -147,7 +161,7 @@ impl Server {
         }
         let known_query = routes.iter().map(|route| route.query.iter().map(|query| query.name).collect()).collect();
         let parameters = routes.iter().map(|route| parameters(route.path)).collect();
-        Ok(Arc::new(Self { context, routes, known_query, parameters, routers, by_path }))
+        Ok(Arc::new(Self { context, places, routes, known_query, parameters, routers, by_path }))
     }
 
     /// The rows that are mounted.

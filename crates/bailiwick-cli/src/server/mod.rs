@@ -3,6 +3,7 @@
 mod check;
 pub(crate) mod config;
 pub(crate) mod credentials;
+mod descriptors;
 mod logging;
 mod node;
 mod passfile;

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use bailiwick_app::AppConfig;
-use bailiwick_http::Drain;
+use bailiwick_http::{Drain, HttpConfig};
 use bailiwick_types::time::parse_duration;
 use serde::Deserialize;
 use toml::Spanned;
@@ -16,6 +16,8 @@ const DELAY_IN_A_FLEET: Duration = Duration::from_secs(5);
 const SPAN_MAX: Duration = Duration::from_secs(3_600);
 /// What the memory for what is remembered of tenants can be: from some three thousand small tenants on.
 const CACHE_MIB: RangeInclusive<u64> = 24..=1_048_576;
+/// How many connections there can be.
+const CONNECTIONS: RangeInclusive<usize> = 16..=1_048_576;
 /// The longest name.
 const NAME_BYTES_MAX: usize = 255;
 
@@ -28,6 +30,8 @@ pub(crate) struct Node {
     pub(crate) drain: Drain,
     /// Bytes of memory for what is remembered of tenants.
     pub(crate) cache_bytes: u64,
+    /// The most connections of clients.
+    pub(crate) connections_max: usize,
 }
 
 /// The section as it is written.
@@ -38,6 +42,7 @@ pub(crate) struct NodeSection {
     drain_delay: Option<Spanned<String>>,
     drain_timeout: Option<Spanned<String>>,
     cache_mib: Option<Spanned<u64>>,
+    connections_max: Option<Spanned<usize>>,
 }
 
 impl Node {
@@ -69,9 +74,15 @@ impl Node {
             Some(mib) if CACHE_MIB.contains(mib.get_ref()) => mib.into_inner() << 20,
             Some(mib) => return Err((mib.span(), format!("must be {} to {}", CACHE_MIB.start(), CACHE_MIB.end()))),
         };
+        let connections_max = match section.connections_max {
+            None => HttpConfig::default().connections_max,
+            Some(max) if CONNECTIONS.contains(max.get_ref()) => max.into_inner(),
+            Some(max) => return Err((max.span(), format!("must be {} to {}", CONNECTIONS.start(), CONNECTIONS.end()))),
+        };
         Ok(Self {
             name,
             cache_bytes,
+            connections_max,
             drain: Drain {
                 delay: span(section.drain_delay)?.unwrap_or(delay),
                 timeout: span(section.drain_timeout)?.unwrap_or(usual.timeout),

@@ -20,7 +20,7 @@ use super::config::{Config, RootKey};
 use super::credentials::{DevCredentials, DevTenant, Holder};
 use super::prover::Solving;
 use super::store_config::StoreConfig;
-use super::{DevArgs, program, tls};
+use super::{DevArgs, descriptors, program, tls};
 use crate::fail::Fail;
 use crate::session::Session;
 
@@ -199,6 +199,7 @@ pub(crate) fn serve(_session: &mut Session, config: &Config) -> Result<(), Fail>
             init_tenant: config.vault_init_tenant.clone(),
             stays_ready_when_broken: !config.isolation.fail_readiness,
             spool_directory: config.spool_directory.clone(),
+            connections_max: descriptors::connections(config.node.connections_max),
             ..HttpConfig::default()
         };
         let server = Server::new(app, http).map_err(|error| fault("routes", error))?;
@@ -266,7 +267,9 @@ pub(crate) fn dev(session: &mut Session, args: &DevArgs) -> Result<(), Fail> {
             DevCredentials { address, ..DevCredentials::read(&kept)?.ok_or_else(missing)? }
         };
         credentials.write(&kept)?;
-        let http = HttpConfig { root_key_file: Some(key_file), ..HttpConfig::default() };
+        let usual = HttpConfig::default();
+        let connections_max = descriptors::connections(usual.connections_max);
+        let http = HttpConfig { root_key_file: Some(key_file), connections_max, ..usual };
         let server = Server::new(app, http).map_err(|error| fault("routes", error))?;
         super::announce(session, args, &credentials, is_first_start)?;
         serve_until_stopped(server, listener, None, None, ProberConfig::default(), Drain::default()).await

@@ -133,8 +133,20 @@ impl House {
 
     /// Starts a command that goes on; ended when dropped.
     pub(crate) fn start(&self, words: &[&str]) -> Running {
-        let mut child =
-            self.command(words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Self::started(self.command(words))
+    }
+
+    /// The same, by a shell that does something before.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn start_after(&self, before: &str, words: &[&str]) -> Running {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{before} && exec \"$0\" \"$@\""), BINARY]).args(words);
+        command.current_dir(self.directory.path()).env_clear().envs(&self.env);
+        Self::started(command)
+    }
+
+    fn started(mut command: Command) -> Running {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (out, err) = (Lines::of(child.stdout.take().unwrap()), Lines::of(child.stderr.take().unwrap()));
         Running { child, out, err }
     }

@@ -9,6 +9,8 @@ mod answers;
 mod attestation;
 mod bench;
 mod bundle;
+#[cfg(target_os = "linux")]
+mod connections;
 mod credentials;
 #[cfg(target_os = "linux")]
 mod database;
