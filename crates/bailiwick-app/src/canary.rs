@@ -240,7 +240,7 @@ impl App {
         Ok(())
     }
 
-    fn canary_entry(&self, tenant: TenantId, action: Action, kind: &str, id: &str) -> Entry {
+    fn canary_entry(&self, tenant: TenantId, action: Action, kind: &'static str, id: &str) -> Entry {
         let mut entry = self.system_entry(tenant, action.as_str(), kind, id);
         entry.detail.insert("reason".to_owned(), "continuous verification".to_owned());
         entry

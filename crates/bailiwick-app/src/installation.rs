@@ -182,7 +182,7 @@ impl App {
     }
 
     /// An entry for what the server does by itself.
-    pub(crate) fn system_entry(&self, tenant: TenantId, action: &str, kind: &str, id: &str) -> Entry {
+    pub(crate) fn system_entry(&self, tenant: TenantId, action: &'static str, kind: &'static str, id: &str) -> Entry {
         Entry {
             v: V1,
             tenant: tenant_name(tenant),
@@ -190,12 +190,12 @@ impl App {
             request: RequestId::random(self.random.as_ref()).to_string(),
             actor: Actor { kind: ActorKind::System, id: None, credential: None, operator: None },
             source: None,
-            door: "system".to_owned(),
-            action: action.to_owned(),
-            resource: EntryResource { kind: kind.to_owned(), id: id.to_owned(), version: None },
+            door: "system".into(),
+            action: action.into(),
+            resource: EntryResource { kind: kind.into(), id: id.to_owned(), version: None },
             decision: Decision::None,
             policies: Vec::new(),
-            outcome: "ok".to_owned(),
+            outcome: "ok".into(),
             code: None,
             detail: BTreeMap::new(),
             salt: salt(self.random.as_ref()),

@@ -139,7 +139,7 @@ impl App {
     /// Whatever the store says.
     pub async fn record_finding(&self, finding: &ProbeFinding) -> Result<(), AppError> {
         self.append_isolation_entry(|entry| {
-            entry.outcome = "fault".to_owned();
+            entry.outcome = "fault".into();
             let ProbeFinding { kind, route, caller, what, requests, .. } = finding;
             for (name, text) in [
                 ("finding", kind),
@@ -162,7 +162,7 @@ impl App {
         self.append_isolation_entry(|entry| {
             let counts = round.counts;
             if counts.findings > 0 {
-                entry.outcome = "fault".to_owned();
+                entry.outcome = "fault".into();
             }
             for (name, number) in [
                 ("round", round.number),

@@ -62,10 +62,10 @@ pub(crate) fn resource_of_path(mount: &str, path: &str, is_folder: bool) -> Reso
     }
     for (at, _) in path.match_indices('/') {
         if let Some(folder) = path.get(..at) {
-            parents.push((ResourceKind::Folder, format!("{mount}/{folder}")));
+            parents.push((ResourceKind::Folder, [mount, folder].join("/")));
         }
     }
-    Resource { parents, ..Resource::plain(kind, format!("{mount}/{path}")) }
+    Resource { parents, ..Resource::plain(kind, [mount, path].join("/")) }
 }
 
 impl SecretRecord {

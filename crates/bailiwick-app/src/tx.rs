@@ -220,8 +220,9 @@ impl<'a> TenantTx<'a> {
 
     /// Everything that may only restate the tenant does, and the tenant is open for business.
     pub(crate) fn check_standing(&mut self) -> Result<(), AppError> {
-        let (id, slug) = (self.snapshot.tenant.to_string(), self.snapshot.slug.clone());
-        if let Some(other) = self.meta.stated.iter().find(|stated| **stated != id && **stated != slug) {
+        let (id, slug) = (self.snapshot.tenant, &self.snapshot.slug);
+        let mut stated = self.meta.stated.iter();
+        if let Some(other) = stated.find(|stated| *stated != slug && **stated != id.to_string()) {
             let other = other.clone();
             self.raise_isolation(&other);
             return Err(App::foreign(self.meta.door));
@@ -351,7 +352,7 @@ impl<'a, S: Scope> Tx<'a, S> {
         snapshot: Arc<Snapshot>,
         known: Arc<KnownCredential>,
     ) -> Self {
-        let resource = EntryResource { kind: action.resource().as_str().to_owned(), id: String::new(), version: None };
+        let resource = EntryResource { kind: action.resource().as_str().into(), id: String::new(), version: None };
         Self {
             app,
             snapshot,
@@ -419,7 +420,7 @@ impl<'a, S: Scope> Tx<'a, S> {
 
     /// Says what the request is about, for the entry.
     pub(crate) fn concerning(&mut self, resource: &Resource) {
-        self.resource.kind = resource.kind.as_str().to_owned();
+        self.resource.kind = resource.kind.as_str().into();
         self.resource.id.clone_from(&resource.id);
     }
 

@@ -46,6 +46,9 @@ impl<'de> Deserialize<'de> for V1 {
     }
 }
 
+/// A word of ours: whoever writes an entry need not copy it.
+pub type Word = Cow<'static, str>;
+
 /// One ledger entry. The order of the fields is the order of the bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -64,9 +67,9 @@ pub struct Entry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// Through which door: `api`, `vault`, `system`.
-    pub door: String,
+    pub door: Word,
     /// What: a name from the action table, or of an event such as `auth:refused`.
-    pub action: String,
+    pub action: Word,
     /// To what.
     pub resource: EntryResource,
     /// What policy said.
@@ -75,10 +78,10 @@ pub struct Entry {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<String>,
     /// How it went: `ok`, or the name of an error class.
-    pub outcome: String,
+    pub outcome: Word,
     /// The stable error code, unless it went well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub code: Option<String>,
+    pub code: Option<Word>,
     /// What else there is to say. Never secret material.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub detail: BTreeMap<String, String>,
@@ -126,7 +129,7 @@ pub enum ActorKind {
 #[serde(deny_unknown_fields)]
 pub struct EntryResource {
     /// The kind of thing.
-    pub kind: String,
+    pub kind: Word,
     /// Its id or path.
     pub id: String,
     /// Which version of it.

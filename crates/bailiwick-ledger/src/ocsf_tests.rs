@@ -102,8 +102,8 @@ fn a_read_is_an_api_activity() {
 #[test]
 fn a_failed_authentication_is_an_authentication() {
     let entry = Entry {
-        outcome: "unauthenticated".to_owned(),
-        code: Some("credential_expired".to_owned()),
+        outcome: "unauthenticated".into(),
+        code: Some("credential_expired".into()),
         source: Some("2001:db8::1".to_owned()),
         ..bare_entry()
     };
@@ -169,10 +169,10 @@ fn a_failed_authentication_is_an_authentication() {
 fn revoking_a_key_is_entity_management() {
     let entry = Entry {
         actor: Actor { kind: ActorKind::Member, id: Some("mem_1".to_owned()), credential: None, operator: None },
-        action: "key:revoke".to_owned(),
-        resource: EntryResource { kind: "Credential".to_owned(), id: "key_1".to_owned(), version: None },
+        action: "key:revoke".into(),
+        resource: EntryResource { kind: "Credential".into(), id: "key_1".to_owned(), version: None },
         decision: Decision::Deny,
-        outcome: "denied".to_owned(),
+        outcome: "denied".into(),
         ..bare_entry()
     };
     expect_test::expect![[r#"
@@ -268,8 +268,8 @@ fn every_action_becomes_a_valid_event_of_one_class_and_activity() {
     let mut table = String::new();
     for action in Action::ALL {
         let entry = Entry {
-            action: action.as_str().to_owned(),
-            resource: EntryResource { kind: action.resource().as_str().to_owned(), ..full_entry().resource },
+            action: action.as_str().into(),
+            resource: EntryResource { kind: action.resource().as_str().into(), ..full_entry().resource },
             ..full_entry()
         };
         let event = event(&entry, 41, &SOURCE);
@@ -389,7 +389,7 @@ fn every_actor_and_outcome_becomes_a_valid_event() {
         for class in ErrorClass::ALL.iter().map(|class| class.as_str()).chain(["ok"]) {
             for entry in [full_entry(), bare_entry()] {
                 let actor = Actor { kind, ..entry.actor.clone() };
-                let event = event(&Entry { actor, outcome: class.to_owned(), ..entry }, 41, &SOURCE);
+                let event = event(&Entry { actor, outcome: class.into(), ..entry }, 41, &SOURCE);
                 check(&event);
                 assert_eq!(event["class_uid"] == 3002, class == "unauthenticated", "{class}");
                 assert_eq!(event["status_id"] == 1, class == "ok", "{class}");
@@ -400,16 +400,16 @@ fn every_actor_and_outcome_becomes_a_valid_event() {
 
 #[test]
 fn what_is_made_in_a_container_is_not_the_container() {
-    let of = |kind: &str| {
-        let resource = EntryResource { kind: kind.to_owned(), ..full_entry().resource };
-        event(&Entry { action: "key:issue".to_owned(), resource, ..full_entry() }, 41, &SOURCE)["type_uid"].clone()
+    let of = |kind: &'static str| {
+        let resource = EntryResource { kind: kind.into(), ..full_entry().resource };
+        event(&Entry { action: "key:issue".into(), resource, ..full_entry() }, 41, &SOURCE)["type_uid"].clone()
     };
     assert_eq!((of("Account"), of("Credential")), (json!(600_301), json!(300_401)));
 }
 
 #[test]
 fn an_unknown_action_is_an_other_api_activity() {
-    let event = event(&Entry { action: "tide:turn".to_owned(), ..bare_entry() }, 41, &SOURCE);
+    let event = event(&Entry { action: "tide:turn".into(), ..bare_entry() }, 41, &SOURCE);
     check(&event);
     assert_eq!((&event["type_uid"], &event["activity_name"]), (&json!(600_399), &json!("tide:turn")));
 }

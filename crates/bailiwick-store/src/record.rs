@@ -70,49 +70,53 @@ pub struct Known {
     pub revision: Option<u64>,
 }
 
-/// How many records each space of a tenant holds. Kept by the store with the commit that changes it.
+/// How many records each space of a tenant holds, by its number. Kept by the store with the commit that changes it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Counts(std::collections::BTreeMap<Space, u64>);
+pub struct Counts([u64; SPACE_NUMBERS]);
+
+/// One more than the highest number of a space.
+const SPACE_NUMBERS: usize = 15;
 
 impl Counts {
     /// Records in a space.
     pub fn of(&self, space: Space) -> u64 {
-        self.0.get(&space).copied().unwrap_or(0)
+        self.0.get(usize::from(space.number())).copied().unwrap_or(0)
+    }
+
+    fn set(&mut self, space: Space, count: u64) {
+        if let Some(place) = self.0.get_mut(usize::from(space.number())) {
+            *place = count;
+        }
     }
 
     /// The same without those of one space.
     #[must_use]
     pub fn without(mut self, space: Space) -> Self {
-        self.0.remove(&space);
+        self.set(space, 0);
         self
     }
 
     /// One more.
     pub fn add(&mut self, space: Space) {
-        let count = self.0.entry(space).or_insert(0);
-        *count = count.saturating_add(1);
+        self.set(space, self.of(space).saturating_add(1));
     }
 
     /// One less.
     pub fn remove(&mut self, space: Space) {
-        let count = self.0.entry(space).or_insert(0);
-        *count = count.saturating_sub(1);
-        if *count == 0 {
-            self.0.remove(&space);
-        }
+        self.set(space, self.of(space).saturating_sub(1));
     }
 
     /// Nothing left, after an erasure.
     pub fn clear(&mut self) {
-        self.0.clear();
+        *self = Self::default();
     }
 
-    /// For the adapter's header row: (space number, count as LEB128) pairs.
+    /// For the adapter's header row: (space number, count as LEB128) pairs of the spaces that hold any.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.0.len() * 3);
-        for (space, count) in &self.0 {
-            out.push(space.number());
-            let mut rest = *count;
+        let mut out = Vec::with_capacity(SPACE_NUMBERS * 3);
+        for (number, count) in (0_u8..).zip(self.0).filter(|(_, count)| *count > 0) {
+            out.push(number);
+            let mut rest = count;
             while rest >= 0x80 {
                 out.push((rest & 0x7f) as u8 | 0x80);
                 rest >>= 7;
@@ -124,7 +128,7 @@ impl Counts {
 
     /// The reverse of [`Counts::to_bytes`]; `None` if the bytes are damaged.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let mut counts = std::collections::BTreeMap::new();
+        let mut counts = Self::default();
         let mut rest = bytes.iter();
         while let Some(number) = rest.next() {
             let space = Space::from_number(*number)?;
@@ -137,9 +141,9 @@ impl Counts {
                 }
                 shift += 7;
             }
-            counts.insert(space, count);
+            counts.set(space, count);
         }
-        Some(Self(counts))
+        Some(counts)
     }
 }
 
@@ -196,6 +200,16 @@ pub struct Totals {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_space_is_counted() {
+        let mut counts = Counts::default();
+        for space in Space::ALL {
+            counts.add(*space);
+        }
+        assert!(Space::ALL.iter().all(|space| counts.of(*space) == 1));
+        assert_eq!(Counts::from_bytes(&counts.to_bytes()), Some(counts));
+    }
 
     #[test]
     fn counts_round_trip() {

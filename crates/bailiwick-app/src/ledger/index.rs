@@ -103,10 +103,10 @@ fn words(entry: &Entry) -> impl Iterator<Item = (Kind, &str)> {
     let words = [
         entry.actor.id.as_deref().map(|actor| (Kind::Actor, actor)),
         Some((Kind::Resource, entry.resource.id.as_str())),
-        Some((Kind::Action, entry.action.as_str())),
+        Some((Kind::Action, &entry.action)),
         noun(&entry.action).map(|noun| (Kind::Noun, noun)),
         Some((Kind::Request, entry.request.as_str())),
-        has_mark(&entry.outcome).then_some((Kind::Outcome, entry.outcome.as_str())),
+        has_mark(&entry.outcome).then_some((Kind::Outcome, &entry.outcome)),
         has_mark(decision).then_some((Kind::Decision, decision)),
     ];
     let folders = folders(&entry.resource.id).map(|folder| (Kind::Folder, folder));

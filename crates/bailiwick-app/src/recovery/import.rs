@@ -93,7 +93,7 @@ impl ImportPlan {
         entry.time = app.now();
         entry.salt = salt(app.random.as_ref());
         let resource = Resource::plain(ResourceKind::Tenant, tenant.to_string());
-        resource.kind.as_str().clone_into(&mut entry.resource.kind);
+        entry.resource.kind = resource.kind.as_str().into();
         entry.resource.id = resource.id;
         entry.detail.insert("step".to_owned(), step.to_owned());
         if !plane.is_platform() {
@@ -135,8 +135,8 @@ impl App {
         entry.resource.kind.clone_from(&plan.entry.resource.kind);
         entry.resource.id.clone_from(&plan.entry.resource.id);
         entry.decision = Decision::Allow;
-        error.class().as_str().clone_into(&mut entry.outcome);
-        entry.code = Some(error.code().as_str().to_owned());
+        entry.outcome = error.class().as_str().into();
+        entry.code = Some(error.code().as_str().into());
         let part = Part {
             tenant: TenantId::PLATFORM,
             expect: Expect::Exists,

@@ -9,6 +9,8 @@
 //! # Deliberately absent
 //! Any look at state: what is decided here, is decided by grammar.
 
+use std::borrow::Cow;
+
 use bailiwick_app::AppError;
 use bailiwick_types::{Code, Secret, Slug, TenantId};
 use http::request::Parts;
@@ -107,7 +109,7 @@ fn flag(query: &mut Vec<(String, String)>, name: &str) -> Result<bool, AppError>
 /// Checks that a path has one reading, and takes the escapes away from what needs none.
 fn normal(raw: &str) -> Result<String, AppError> {
     let bad = |why: &str| AppError::with_detail(Code::InvalidPath, why);
-    let decoded: Vec<u8> = percent_decode_str(raw).collect();
+    let decoded: Cow<'_, [u8]> = percent_decode_str(raw).into();
     if decoded.split(|byte| *byte == b'/').any(|segment| matches!(segment, b"." | b"..")) {
         return Err(bad("relative paths not supported"));
     }
@@ -158,8 +160,8 @@ fn namespaced(path: &str) -> Option<(&str, &str)> {
     let (second, third) = (segments.next()?, segments.next());
     let is_below =
         SYSTEM.contains(&second) || (!KV.contains(&second) && third.is_some_and(|third| KV.contains(&third)));
-    let can_be_tenant = first.parse::<Slug>().is_ok() || first.parse::<TenantId>().is_ok();
-    (is_below && can_be_tenant && !SYSTEM.contains(&first)).then_some((first, rest))
+    let can_be_tenant = || first.parse::<Slug>().is_ok() || first.parse::<TenantId>().is_ok();
+    (is_below && !SYSTEM.contains(&first) && can_be_tenant()).then_some((first, rest))
 }
 
 #[cfg(test)]

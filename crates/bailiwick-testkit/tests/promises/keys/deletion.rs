@@ -140,7 +140,7 @@ async fn a_shredded_tenant_leaves_a_certificate_and_nothing_that_opens() {
     let is_step =
         |entry: &&bailiwick_ledger::entry::Entry| entry.detail.get("step").is_some_and(|step| step == "shredded");
     let step = steps.iter().find(is_step).unwrap();
-    assert_eq!((step.action.as_str(), &step.resource.id), ("tenant:delete", &acme.id));
+    assert_eq!((&*step.action, &step.resource.id), ("tenant:delete", &acme.id));
 
     // Neither slug nor id comes back, in this process or another.
     let house = House::start(house.stop()).await;

@@ -198,7 +198,7 @@ async fn sealing_a_tenant_closes_all_its_doors_and_changes_not_a_byte_for_anothe
         // Its ledger has every step, and the other's none.
         let acts = |entries: &[bailiwick_ledger::entry::Entry]| -> Vec<String> {
             let seals = entries.iter().filter(|entry| entry.action.ends_with("seal") && entry.outcome == "ok");
-            seals.map(|entry| entry.action.clone()).collect()
+            seals.map(|entry| entry.action.to_string()).collect()
         };
         let steps = acts(&crate::harness::export::entries(&house, sealed).await);
         let all = ["keyring:seal", "tenant:unseal", "tenant:seal", "tenant:unseal"];
