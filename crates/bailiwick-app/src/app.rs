@@ -117,8 +117,8 @@ pub struct App {
     /// Whose ledgers wait for their index.
     pub(crate) indexing: Mutex<BTreeMap<TenantId, crate::ledger::Wanted>>,
     pub(crate) isolation: IsolationBoard,
-    /// When the store was last seen to work.
-    storage_checked: tokio::sync::Mutex<Option<tokio::time::Instant>>,
+    /// When the store was last asked whether it works, and whether it did.
+    storage_check: tokio::sync::Mutex<Option<(tokio::time::Instant, bool)>>,
     /// What [`AppConfig::build`] said.
     pub(crate) build: tokio::sync::OnceCell<Option<String>>,
     /// By what the sealed text hashes to: a name that is used again starts again at its first version.
@@ -200,9 +200,6 @@ const RECORDS_AT_ONCE: usize = 64;
 /// About how much memory a small policy takes.
 const POLICY_BYTES: u64 = 3_072;
 
-/// For how long it counts that the store was seen to work.
-const STORAGE_CHECKED_FOR: Duration = Duration::from_millis(100);
-
 /// How many policy documents are compiled at a time.
 const COMPILING_MAX: usize = 2;
 
@@ -239,7 +236,7 @@ impl App {
             turns,
             indexing: Mutex::default(),
             isolation: IsolationBoard::default(),
-            storage_checked: tokio::sync::Mutex::default(),
+            storage_check: tokio::sync::Mutex::default(),
             build: tokio::sync::OnceCell::new(),
             compiled: weighed(third, POLICY_BYTES),
         })
@@ -250,19 +247,24 @@ impl App {
         self.clock.now()
     }
 
-    /// Whether the store reads and writes durably. Everybody may ask, so that it did a moment ago is answer enough, and it is
-    /// asked once at a time.
+    /// Whether the store reads and writes durably. Everybody may ask, and each time it is a durable write: so it is done once at
+    /// a time, and what began after somebody had asked is the answer for them too.
     ///
     /// # Errors
     /// [`Code::StorageUnavailable`] if it does not.
     pub async fn check_storage(&self) -> Result<(), AppError> {
-        let mut checked = self.storage_checked.lock().await;
-        if checked.is_some_and(|checked| checked.elapsed() < STORAGE_CHECKED_FOR) {
-            return Ok(());
-        }
-        self.store.ping().await?;
-        *checked = Some(tokio::time::Instant::now());
-        Ok(())
+        let asked = tokio::time::Instant::now();
+        let mut last = self.storage_check.lock().await;
+        let works = match *last {
+            Some((began, works)) if began >= asked => works,
+            _ => {
+                let began = tokio::time::Instant::now();
+                let works = self.store.ping().await.is_ok();
+                *last = Some((began, works));
+                works
+            }
+        };
+        if works { Ok(()) } else { Err(AppError::new(Code::StorageUnavailable)) }
     }
 
     /// The injected randomness.

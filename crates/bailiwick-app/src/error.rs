@@ -77,10 +77,15 @@ impl AppError {
     }
 
     /// Too many wait already: try again once the refusal is there, and a while later.
-    pub(crate) fn overloaded(most: usize, delay: Duration) -> Self {
+    pub(crate) fn too_many_wait(most: usize, delay: Duration) -> Self {
         let detail = format!("{} is limited to {most} {}", Limit::QueuedRequests, Limit::QueuedRequests.unit());
         let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-        Self { retry_after_ms: Some(delay_ms.max(1_000)), ..Self::with_detail(Code::Overloaded, detail) }
+        Self { retry_after_ms: Some(delay_ms.max(1_000)), ..Self::overloaded(detail) }
+    }
+
+    /// There is no room for it now: try again in a second.
+    pub fn overloaded(detail: impl Into<String>) -> Self {
+        Self { retry_after_ms: Some(1_000), ..Self::with_detail(Code::Overloaded, detail) }
     }
 
     /// A policy text that is not accepted.

@@ -58,5 +58,5 @@ pub use page::PageRequest;
 pub use probing::Turn;
 pub use prove::{NoProver, Prover};
 pub use request::{Door, Idempotency, RequestMeta};
-pub use turns::{TurnsConfig, Work};
+pub use turns::{Payer, TurnsConfig, Work};
 pub use tx::{Answer, PlatformTx, Reply, TenantTx};

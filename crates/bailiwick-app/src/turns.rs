@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use bailiwick_types::{Action, CredentialText, ErrorClass, Limit, TenantId};
+use bailiwick_types::{Action, CredentialText, ErrorClass, Limit, Source, TenantId};
 use quick_cache::sync::Cache;
 
 use crate::app::App;
@@ -73,6 +73,15 @@ impl Work {
             _ => Self::Short,
         }
     }
+}
+
+/// Whose share is smaller by what a request takes before it has its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Payer {
+    /// A tenant, or the platform: its credential was good lately.
+    Tenant(TenantId),
+    /// Whoever is there, whomever they claim to be.
+    Source(Option<Source>),
 }
 
 /// How many requests run at a time, and what becomes of those for which there is not even room to wait.
@@ -200,13 +209,21 @@ impl App {
             }
             Err(full) => full,
         };
-        let error = AppError::overloaded(most, self.turns.refusal_delay);
+        let error = AppError::too_many_wait(most, self.turns.refusal_delay);
         if let Flow::Tenant(tenant) = flow {
             self.counts.count(tenant, Event::Refusal);
             Box::pin(self.note_overload(tenant, meta, action, &error)).await;
         }
         tokio::time::sleep(self.turns.refusal_delay_of(meta)).await;
         Err(error)
+    }
+
+    /// Who pays for what a request takes before it has its turn.
+    pub fn payer(&self, meta: &RequestMeta) -> Payer {
+        match self.turns.flow(meta) {
+            Flow::Tenant(tenant) => Payer::Tenant(tenant),
+            Flow::Stranger { source, .. } => Payer::Source(source),
+        }
     }
 
     /// Waits until the next piece of something that is streamed may be made. Streams are requests in flight, of which a
@@ -216,7 +233,7 @@ impl App {
         scheduler
             .enter(Flow::Tenant(tenant), || usize::MAX)
             .await
-            .map_err(|full| AppError::overloaded(full.most, Duration::ZERO))
+            .map_err(|full| AppError::too_many_wait(full.most, Duration::ZERO))
     }
 
     /// How many requests of a flow may wait.

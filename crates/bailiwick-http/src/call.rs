@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
 
+use crate::bodies::Room;
 use crate::json;
 use crate::server::{ServerContext, single};
 use crate::stream::Upload;
@@ -26,6 +27,8 @@ pub(crate) struct Call {
     pub(crate) known_query: Arc<[&'static str]>,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// What `body` fills.
+    pub(crate) _room: Option<Room>,
     /// The body of a route that takes a stream, until somebody takes it.
     pub(crate) upload: std::sync::Mutex<Option<Upload>>,
     /// Whether it may change something at the native door. Vault's clients send no conditions, and its servers heed none.

@@ -4,6 +4,7 @@
 //! No decision is made here: who may do what is `bailiwick-authz`'s, what happens is `bailiwick-app`'s. A handler turns
 //! bytes into a use case and an [`bailiwick_app::Answer`] into bytes.
 
+mod bodies;
 mod call;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -16,6 +17,7 @@ mod reply;
 mod route;
 mod serve;
 mod server;
+mod shares;
 mod stream;
 mod vault;
 

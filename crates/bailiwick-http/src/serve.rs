@@ -12,7 +12,7 @@ use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use crate::places::Place;
+use crate::places::{Answer, Answering, Place};
 use crate::server::Server;
 
 /// How long a client may take to send its request's head.
@@ -69,7 +69,7 @@ pub async fn serve(
             },
             () = &mut stop => break,
         };
-        let Some(place) = server.places.take(peer.ip().into()) else {
+        let Some(place) = server.places.take(peer.ip().into(), 1) else {
             tracing::debug!(%peer, "a connection was not taken: there are as many as may be");
             continue;
         };
@@ -92,7 +92,7 @@ pub async fn serve(
             };
             tokio::select! {
                 () = served => {}
-                () = place.given_up() => tracing::debug!(%peer, "a connection ended for one of somebody who has fewer"),
+                () = place.ends() => tracing::debug!(%peer, "a connection ended for one of somebody who has fewer"),
             }
         });
     }
@@ -110,15 +110,18 @@ where
 {
     let service = service_fn(move |request| {
         let server = Arc::clone(&server);
-        let answering = place.answering();
+        let answering = Answering::on(&place);
         async move {
             // HTTP/2 has its own way to say goodbye, which the end of the delay brings.
             let can_be_asked_to_end = request.version() <= http::Version::HTTP_11;
-            let mut response = server.handle(request, Some(peer)).await;
+            let mut response = match answering {
+                Some(_) => server.handle(request, Some(peer)).await,
+                None => server.refuse(&request),
+            };
             if can_be_asked_to_end && server.is_draining() {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
-            Ok::<_, std::convert::Infallible>(response.map(|body| answering.with(body)))
+            Ok::<_, std::convert::Infallible>(response.map(|body| Answer { body, answering }))
         }
     });
     let mut builder = Builder::new(TokioExecutor::new());

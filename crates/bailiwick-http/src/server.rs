@@ -5,22 +5,21 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
 
 use bailiwick_app::{App, AppError, Door, Idempotency, RequestMeta};
 use bailiwick_types::api::attestation::AttestedRoutes;
-use bailiwick_types::limits::{BODY_BYTES_MAX, IDEMPOTENCY_KEY_BYTES_MAX, URI_BYTES_MAX};
+use bailiwick_types::limits::{IDEMPOTENCY_KEY_BYTES_MAX, URI_BYTES_MAX};
 use bailiwick_types::{Code, CredentialText, RequestId, Secret};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
-use http_body_util::{BodyExt, Limited};
 use matchit::Router;
 use percent_encoding::percent_decode_str;
 use tracing::Instrument as _;
 
+use crate::bodies::{Bodies, Received, bodies};
 use crate::call::{Call, Params};
-use crate::places::Places;
+use crate::places::{Places, places};
 use crate::reply::{Body, Reply, problem};
 use crate::route::{Access, DoorKind, Route};
 
@@ -39,6 +38,8 @@ pub struct HttpConfig {
     pub stays_ready_when_broken: bool,
     /// The most connections at once. When there are as many, whoever has most of them loses one to a new one.
     pub connections_max: usize,
+    /// How many bytes of memory bodies of requests fill at most, those of one tenant an eighth of it.
+    pub bodies_bytes: u64,
 }
 
 impl Default for HttpConfig {
@@ -50,12 +51,15 @@ impl Default for HttpConfig {
             bundle_bytes_max: BUNDLE_BYTES_MAX,
             stays_ready_when_broken: false,
             connections_max: CONNECTIONS_MAX,
+            bodies_bytes: BODIES_BYTES,
         }
     }
 }
 
 /// The most connections at once unless the configuration says otherwise.
 const CONNECTIONS_MAX: usize = 16_384;
+/// How much memory bodies fill at most unless the configuration says otherwise: 128 of the largest.
+const BODIES_BYTES: u64 = 256 << 20;
 /// The most of those who monitor.
 const OPERATIONS_CONNECTIONS_MAX: usize = 256;
 
@@ -69,6 +73,7 @@ pub(crate) struct ServerContext {
     pub(crate) metrics: Metrics,
     /// Those of the doors. Who monitors has others.
     pub(crate) places: Arc<Places>,
+    pub(crate) bodies: Arc<Bodies>,
     pub(crate) is_draining: AtomicBool,
     pub(crate) openapi: std::sync::OnceLock<Bytes>,
     attested_routes: std::sync::OnceLock<AttestedRoutes>,
@@ -120,10 +125,11 @@ impl Server {
     /// # Errors
     /// A text that says which two rows of the table collide.
     pub fn new(app: Arc<App>, config: HttpConfig) -> Result<Arc<Self>, String> {
-        let places = Places::new(config.connections_max);
+        let places = places(config.connections_max);
         let context = ServerContext {
             app,
             places: Arc::clone(&places),
+            bodies: bodies(config.bodies_bytes),
             config,
             metrics: Metrics::default(),
             is_draining: AtomicBool::new(false),
@@ -140,7 +146,7 @@ impl Server {
     /// # Errors
     /// As [`Server::new`].
     pub fn operations(&self) -> Result<Arc<Self>, String> {
-        Self::of(Arc::clone(&self.context), Places::new(OPERATIONS_CONNECTIONS_MAX), crate::operations::routes())
+        Self::of(Arc::clone(&self.context), places(OPERATIONS_CONNECTIONS_MAX), crate::operations::routes())
     }
 
     fn of(context: Arc<ServerContext>, places: Arc<Places>, routes: Vec<Route>) -> Result<Arc<Self>, String> {
@@ -194,6 +200,16 @@ impl Server {
         let id = RequestId::random(self.context.app.random());
         // Whatever is logged on the way says of which request: the caller has the same id.
         self.handle_as(id, request, peer).instrument(tracing::error_span!("request", %id)).await
+    }
+
+    /// The answer to a request for which there is no place on its connection.
+    pub(crate) fn refuse<B>(&self, request: &Request<B>) -> Response<Body> {
+        let id = RequestId::random(self.context.app.random());
+        let error = AppError::overloaded("there are as many requests as places for connections");
+        match door_of(request.uri().path()) {
+            DoorKind::Vault => crate::vault::failure(&error, id),
+            _ => problem(&error, id),
+        }
     }
 
     async fn handle_as<B>(&self, id: RequestId, request: Request<B>, peer: Option<SocketAddr>) -> Response<Body>
@@ -281,20 +297,23 @@ impl Server {
         // Who shows no credential is refused whatever the body says: nobody fills memory without one.
         let shows_one = credential.as_ref().is_some_and(|text| CredentialText::parse(text.expose()).is_ok());
         let is_open = matches!(route.access, Access::Open(_));
-        let (body, upload) = match (route.is_upload, shows_one || is_open) {
-            (true, true) => (Bytes::new(), Some(crate::stream::upload(body))),
-            (false, true) => (read_body(body).await?, None),
-            (_, false) => (Bytes::new(), None),
-        };
-        let idempotency = idempotency(&parts.headers, method, target, &body)?;
-        let meta = RequestMeta {
+        let mut meta = RequestMeta {
             id,
             source: peer.map(|peer| peer.ip().to_canonical()),
             door: if door == DoorKind::Vault { Door::Vault } else { Door::Api },
             credential,
             stated,
-            idempotency,
+            idempotency: None,
         };
+        let (body, upload) = match (route.is_upload, shows_one || is_open) {
+            (true, true) => (Received::default(), Some(crate::stream::upload(body))),
+            (false, true) => {
+                (crate::bodies::receive(&self.context.bodies, || self.app().payer(&meta), body).await?, None)
+            }
+            (_, false) => (Received::default(), None),
+        };
+        meta.idempotency = idempotency(&parts.headers, method, target, &body.bytes)?;
+
         let call = Call {
             server: Arc::clone(&self.context),
             meta,
@@ -302,7 +321,8 @@ impl Server {
             query,
             known_query,
             headers: std::mem::take(&mut parts.headers),
-            body,
+            body: body.bytes,
+            _room: body.room,
             upload: std::sync::Mutex::new(upload),
             must_heed_conditions: door == DoorKind::Api && !parts.method.is_safe(),
             has_seen_if_match: AtomicBool::new(false),
@@ -426,25 +446,6 @@ pub(crate) fn parse_query(query: Option<&str>) -> Result<Vec<(String, String)>, 
         }
     }
     Ok(out)
-}
-
-/// How long a client may take to send a body: as with heads, nobody holds a connection by sending nothing.
-const BODY_TIMEOUT: Duration = Duration::from_secs(60);
-
-async fn read_body<B>(body: B) -> Result<Bytes, AppError>
-where
-    B: http_body::Body + Send,
-    B::Data: Send,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, BODY_BYTES_MAX).collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            Err(AppError::with_detail(Code::BodyTooLarge, format!("at most {BODY_BYTES_MAX} bytes")))
-        }
-        Ok(Err(_)) => Err(AppError::invalid("the body was cut off")),
-        Err(_) => Err(AppError::invalid("the body took too long")),
-    }
 }
 
 /// The one value of a header. Of two, each reader could take another.

@@ -217,7 +217,16 @@ fn a_node_has_a_name_and_leaves_as_it_is_told() {
     let node = |rest: &str| parse(&format!("{MINIMAL}[node]\n{rest}\n"));
     let config = node("name = \"node-1\"\ndrain_delay = \"7s\"\ndrain_timeout = \"1m\"").unwrap();
     let drain = bailiwick_http::Drain { delay: Duration::from_secs(7), timeout: Duration::from_secs(60) };
-    assert_eq!(config.node, Node { name: "node-1".to_owned(), drain, cache_bytes: 192 << 20, connections_max: 16_384 });
+    assert_eq!(
+        config.node,
+        Node {
+            name: "node-1".to_owned(),
+            drain,
+            cache_bytes: 192 << 20,
+            connections_max: 16_384,
+            bodies_bytes: 256 << 20
+        }
+    );
     assert!(!node("").unwrap().node.name.is_empty(), "the machine's");
     assert_eq!(
         parse(EXAMPLE).unwrap().node.cache_bytes,
@@ -233,7 +242,11 @@ fn a_node_has_a_name_and_leaves_as_it_is_told() {
     let connections = |max: &str| node(&format!("connections_max = {max}")).map(|config| config.node.connections_max);
     assert_eq!((connections("16").unwrap(), connections("1048576").unwrap()), (16, 1_048_576));
     assert_eq!(connections("15").unwrap_err().to_string(), "line 5: must be 16 to 1048576");
-    assert_eq!(parse(EXAMPLE).unwrap().node.connections_max, 16_384);
+    let bodies = |mib: &str| node(&format!("bodies_mib = {mib}")).map(|config| config.node.bodies_bytes);
+    assert_eq!((bodies("64").unwrap(), bodies("1048576").unwrap()), (64 << 20, 1 << 40));
+    assert_eq!(bodies("63").unwrap_err().to_string(), "line 5: must be 64 to 1048576");
+    let example = parse(EXAMPLE).unwrap().node;
+    assert_eq!((example.connections_max, example.bodies_bytes), (16_384, 256 << 20));
     assert!(node("name = \"a b\"").unwrap_err().to_string().starts_with("line 5: must have 1 to 255"));
     assert_eq!(node("drain_delay = \"2h\"").unwrap_err().to_string(), "line 5: must be 0s to 1h");
 }

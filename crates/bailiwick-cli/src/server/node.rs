@@ -16,6 +16,8 @@ const DELAY_IN_A_FLEET: Duration = Duration::from_secs(5);
 const SPAN_MAX: Duration = Duration::from_secs(3_600);
 /// What the memory for what is remembered of tenants can be: from some three thousand small tenants on.
 const CACHE_MIB: RangeInclusive<u64> = 24..=1_048_576;
+/// What the memory for bodies can be: an eighth of it has room for several of the largest.
+const BODIES_MIB: RangeInclusive<u64> = 64..=1_048_576;
 /// How many connections there can be.
 const CONNECTIONS: RangeInclusive<usize> = 16..=1_048_576;
 /// The longest name.
@@ -32,6 +34,8 @@ pub(crate) struct Node {
     pub(crate) cache_bytes: u64,
     /// The most connections of clients.
     pub(crate) connections_max: usize,
+    /// Bytes of memory for bodies.
+    pub(crate) bodies_bytes: u64,
 }
 
 /// The section as it is written.
@@ -43,6 +47,7 @@ pub(crate) struct NodeSection {
     drain_timeout: Option<Spanned<String>>,
     cache_mib: Option<Spanned<u64>>,
     connections_max: Option<Spanned<usize>>,
+    bodies_mib: Option<Spanned<u64>>,
 }
 
 impl Node {
@@ -69,25 +74,33 @@ impl Node {
             }
             None => host_name(),
         };
-        let cache_bytes = match section.cache_mib {
-            None => AppConfig::default().cache_bytes,
-            Some(mib) if CACHE_MIB.contains(mib.get_ref()) => mib.into_inner() << 20,
-            Some(mib) => return Err((mib.span(), format!("must be {} to {}", CACHE_MIB.start(), CACHE_MIB.end()))),
-        };
-        let connections_max = match section.connections_max {
-            None => HttpConfig::default().connections_max,
-            Some(max) if CONNECTIONS.contains(max.get_ref()) => max.into_inner(),
-            Some(max) => return Err((max.span(), format!("must be {} to {}", CONNECTIONS.start(), CONNECTIONS.end()))),
-        };
+        let http = HttpConfig::default();
+        let cache_mib = within(section.cache_mib, &CACHE_MIB)?;
+        let bodies_mib = within(section.bodies_mib, &BODIES_MIB)?;
+        let connections_max = within(section.connections_max, &CONNECTIONS)?;
         Ok(Self {
             name,
-            cache_bytes,
-            connections_max,
+            cache_bytes: cache_mib.map_or(AppConfig::default().cache_bytes, |mib| mib << 20),
+            connections_max: connections_max.unwrap_or(http.connections_max),
+            bodies_bytes: bodies_mib.map_or(http.bodies_bytes, |mib| mib << 20),
             drain: Drain {
                 delay: span(section.drain_delay)?.unwrap_or(delay),
                 timeout: span(section.drain_timeout)?.unwrap_or(usual.timeout),
             },
         })
+    }
+}
+
+/// A number, if there is one, in its range.
+fn within<T: PartialOrd + std::fmt::Display>(
+    number: Option<Spanned<T>>,
+    range: &RangeInclusive<T>,
+) -> Result<Option<T>, (std::ops::Range<usize>, String)> {
+    match number {
+        Some(number) if !range.contains(number.get_ref()) => {
+            Err((number.span(), format!("must be {} to {}", range.start(), range.end())))
+        }
+        number => Ok(number.map(Spanned::into_inner)),
     }
 }
 

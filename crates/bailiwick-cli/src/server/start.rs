@@ -200,6 +200,7 @@ pub(crate) fn serve(_session: &mut Session, config: &Config) -> Result<(), Fail>
             stays_ready_when_broken: !config.isolation.fail_readiness,
             spool_directory: config.spool_directory.clone(),
             connections_max: descriptors::connections(config.node.connections_max),
+            bodies_bytes: config.node.bodies_bytes,
             ..HttpConfig::default()
         };
         let server = Server::new(app, http).map_err(|error| fault("routes", error))?;

@@ -86,6 +86,46 @@ fn who_opens_many_connections_keeps_nobody_out() {
     assert_eq!(server.terminate().0, 0);
 }
 
+#[test]
+fn bodies_that_one_address_sends_slowly_fill_no_more_than_their_share() {
+    const MIB: usize = 1 << 20;
+    let house = House::new();
+    house.file("bailiwick.toml", "listen = \"127.0.0.1:0\"\ndata = \"data\"\n[node]\nbodies_mib = 64\n");
+    let server = house.start(&["serve", "--config", "bailiwick.toml"]);
+    let port = port_in(&server.err.wait_for("listening"));
+    in_time(async {
+        let head = "PUT /v1/sys/unseal HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2097152\r\n\r\n";
+        let mut slow = Vec::new();
+        for _ in 0..32 {
+            let mut stream = connect("127.0.0.1", port).await;
+            // An answer may be there before all of it is sent.
+            let _ = stream.write_all(head.as_bytes()).await;
+            let _ = stream.write_all(&vec![b' '; MIB]).await;
+            slow.push(stream);
+        }
+        let (mut refused, mut told) = (0, String::new());
+        for stream in &mut slow {
+            let mut answer = [0; 4_096];
+            // What was still being sent to a connection that ends may cost the answer to it.
+            let Ok(read) = tokio::time::timeout(Duration::from_millis(100), stream.read(&mut answer)).await else {
+                continue;
+            };
+            refused += 1;
+            told.push_str(&String::from_utf8_lossy(&answer[..read.unwrap_or_default()]));
+        }
+        assert!((24..=28).contains(&refused), "an eighth of 64 MiB has room for eight: {refused} {told}");
+        assert!(told.contains("HTTP/1.1 429") && told.contains("retry-after: 1"), "{told}");
+        // Somebody else sends as much, and is answered what is to be said of it.
+        let mut other = connect("127.0.0.2", port).await;
+        other.write_all(head.as_bytes()).await.unwrap();
+        other.write_all(&vec![b' '; 2 * MIB]).await.unwrap();
+        let mut answer = [0; 4_096];
+        let length = tokio::time::timeout(SOON, other.read(&mut answer)).await.expect("no answer").unwrap();
+        assert!(answer[..length].starts_with(b"HTTP/1.1 400"), "{}", String::from_utf8_lossy(&answer[..length]));
+    });
+    assert_eq!(server.terminate().0, 0);
+}
+
 /// A limit of open files leaves some for what is no connection.
 #[test]
 fn connections_do_not_take_all_files_that_may_be_open() {

@@ -155,6 +155,17 @@ fn who_forges_a_tenants_credentials_takes_none_of_its_turns() {
     }
 }
 
+/// Everybody may ask whether the node is ready, and it asks the store.
+#[test]
+fn however_many_ask_whether_it_is_ready_the_store_is_asked_a_few_times() {
+    let world = world(PLACES, 5);
+    world.operations();
+    let answers = at_once(&world, (0..200).map(|_| world.request("GET", "/readyz")).collect());
+    assert!(answers.iter().all(|(answer, _)| answer.status == 200));
+    let pings = world.operations().iter().filter(|operation| operation.work == "ping").count();
+    assert!((1..=20).contains(&pings), "{pings}");
+}
+
 #[test]
 fn a_flood_is_one_entry_in_the_ledger_of_who_floods() {
     let world = world(PLACES, 1);
