@@ -281,7 +281,7 @@ impl UseCase for Reveal {
         let (mount, found) = tx.locate_secret(&self.at).await?;
         let permit = tx.authorize::<act::SecretReveal>(found.resource()).await?;
         let mount = mounted(mount)?;
-        let (replaces, record) = tx.load(&permit, found)?;
+        let (replaces, record) = tx.load_as_is(&permit, found)?;
         let number = self.version.filter(|version| *version > 0).unwrap_or(record.current);
         tx.concerning_version(number);
         let version = record.versions.get(&number).ok_or_else(|| AppError::new(Code::VersionNotFound))?;
@@ -292,7 +292,7 @@ impl UseCase for Reveal {
         } else {
             Some(tx.value(&permit, &place, number).await?)
         };
-        let revealed = Revealed { data, version: version.info(number), custom_metadata: record.custom };
+        let revealed = Revealed { data, version: version.info(number), custom_metadata: record.custom.clone() };
         tx.commit(permit, revealed).await
     }
 }

@@ -145,13 +145,14 @@ impl Snapshot {
 
     /// As [`Snapshot::open`], of a record that may be asked for again: of a kind that is remembered it is opened once for as
     /// long as it stays as it is.
-    pub(crate) fn open_once<R: Stored>(&self, key: &[u8], stored: &Record) -> Result<R, AppError> {
-        let Some(opened) = R::opened(self) else { return self.open(key, stored.version, &stored.sealed) };
+    pub(crate) fn open_once<R: Stored>(&self, key: &[u8], stored: &Record) -> Result<Arc<R>, AppError> {
+        let open = || self.open(key, stored.version, &stored.sealed).map(Arc::new);
+        let Some(opened) = R::opened(self) else { return open() };
         if let Some(record) = opened.find(key, stored) {
             return Ok(record);
         }
-        let record: R = self.open(key, stored.version, &stored.sealed)?;
-        opened.remember(key, stored.clone(), record.clone());
+        let record = open()?;
+        opened.remember(key, stored.clone(), Arc::clone(&record));
         Ok(record)
     }
 
@@ -159,7 +160,7 @@ impl Snapshot {
     pub(crate) fn note_written<R: Stored>(&self, write: &Write, record: &R) {
         if let (Some(opened), Some((version, sealed))) = (R::opened(self), &write.value) {
             let stored = Record { version: *version, sealed: sealed.clone() };
-            opened.remember(&write.key, stored, record.clone());
+            opened.remember(&write.key, stored, Arc::new(record.clone()));
         }
     }
 
@@ -180,7 +181,7 @@ impl Snapshot {
 }
 
 /// Records as they were opened, by their keys, each with what it was opened from.
-pub(crate) struct Opened<R>(Cache<Vec<u8>, Arc<(Record, R)>>);
+pub(crate) struct Opened<R>(Cache<Vec<u8>, Arc<(Record, Arc<R>)>>);
 
 impl<R> Default for Opened<R> {
     fn default() -> Self {
@@ -188,15 +189,15 @@ impl<R> Default for Opened<R> {
     }
 }
 
-impl<R: Clone> Opened<R> {
+impl<R> Opened<R> {
     /// What this was opened to, and nothing else that was ever stored there.
-    fn find(&self, key: &[u8], stored: &Record) -> Option<R> {
+    fn find(&self, key: &[u8], stored: &Record) -> Option<Arc<R>> {
         let known = self.0.get(key)?;
         let (was, record) = &*known;
-        (was == stored).then(|| record.clone())
+        (was == stored).then(|| Arc::clone(record))
     }
 
-    pub(crate) fn remember(&self, key: &[u8], stored: Record, record: R) {
+    pub(crate) fn remember(&self, key: &[u8], stored: Record, record: Arc<R>) {
         let bytes = OPENED_BYTES + 3 * stored.sealed.len() + key.len();
         self.0.insert(key.to_vec(), Arc::new((stored, record)), bytes);
     }

@@ -125,14 +125,16 @@ fn policies_heavier_than_a_share_are_kept_and_weigh_as_much_as_one() {
 
 #[test]
 fn a_record_is_opened_once_for_as_long_as_it_stays_as_it_is() {
-    let record = |text: &str| -> SecretRecord {
+    let record = |text: &str| -> Arc<SecretRecord> {
         let time = Timestamp::from_unix_ms(0);
         let record = serde_json::json!({"c": time, "u": time, "n": 1, "t": {"is": text}, "v": {}});
-        serde_json::from_value(record).unwrap()
+        Arc::new(serde_json::from_value(record).unwrap())
     };
     let stored = |version, sealed: &[u8]| Record { version, sealed: sealed.to_vec() };
     let (snapshot, before) = (snapshot(1), stored(1, b"sealed"));
-    let is = |key: &[u8], stored: &Record| snapshot.open_once(key, stored).map(|found: SecretRecord| found.custom);
+    let is = |key: &[u8], stored: &Record| {
+        snapshot.open_once(key, stored).map(|found: Arc<SecretRecord>| found.custom.clone())
+    };
     // Without keys nothing can be opened: whatever is found was remembered.
     assert!(is(b"key", &before).is_err());
     snapshot.secrets.remember(b"key", before.clone(), record("this"));
@@ -148,8 +150,8 @@ fn a_record_is_opened_once_for_as_long_as_it_stays_as_it_is() {
 fn records_that_were_opened_count_and_are_bounded() {
     let snapshot = snapshot(1);
     let time = Timestamp::from_unix_ms(0);
-    let record: SecretRecord =
-        serde_json::from_value(serde_json::json!({"c": time, "u": time, "n": 1, "v": {}})).unwrap();
+    let record = serde_json::json!({"c": time, "u": time, "n": 1, "v": {}});
+    let record: Arc<SecretRecord> = Arc::new(serde_json::from_value(record).unwrap());
     let before = snapshot.remembered_bytes();
     let stored = Record { version: 1, sealed: vec![0; 4_000] };
     snapshot.secrets.remember(b"key", stored.clone(), record.clone());

@@ -163,8 +163,8 @@ pub struct Tx<'a, S> {
     isolation: Option<String>,
     /// Whether the platform's ledger is told of it too.
     is_told: bool,
-    /// The tenant that an operator acts on.
-    target: Option<Target>,
+    /// The tenant that an operator acts on. Apart: most requests have none, and it is as large as all the rest.
+    target: Option<Box<Target>>,
 }
 
 /// A tenant that an operator acts on: its header, and what changes in it. No contents.
@@ -189,7 +189,7 @@ pub(crate) struct Genesis {
 pub(crate) struct Located<R> {
     tenant: TenantId,
     resource: Resource,
-    found: Option<(u64, R)>,
+    found: Option<(u64, Arc<R>)>,
 }
 
 impl<R> Located<R> {
@@ -307,19 +307,20 @@ impl<'a> PlatformTx<'a> {
     pub(crate) async fn target(&mut self, header: Header) -> Result<(), AppError> {
         let meta = TenantMeta::from_bytes(&header.meta)?;
         let state = TenantState::from_number(header.state);
-        self.target = Some(Target { header, meta, state, change: HeaderChange::default(), genesis: None });
+        self.target = Some(Box::new(Target { header, meta, state, change: HeaderChange::default(), genesis: None }));
         Ok(())
     }
 
     /// Names a tenant that does not exist yet.
     pub(crate) fn target_new(&mut self, header: Header, meta: TenantMeta, genesis: Genesis) {
         let state = TenantState::from_number(header.state);
-        self.target = Some(Target { header, meta, state, change: HeaderChange::default(), genesis: Some(genesis) });
+        self.target =
+            Some(Box::new(Target { header, meta, state, change: HeaderChange::default(), genesis: Some(genesis) }));
     }
 
     /// The tenant that the operator acts on.
     pub(crate) fn targeted(&mut self) -> Result<&mut Target, AppError> {
-        self.target.as_mut().ok_or_else(AppError::not_found)
+        self.target.as_deref_mut().ok_or_else(AppError::not_found)
     }
 }
 
@@ -468,7 +469,7 @@ impl<'a, S: Scope> Tx<'a, S> {
         describe: impl FnOnce(Option<&R>) -> Resource,
     ) -> Result<Located<R>, AppError> {
         let found = self.see::<R>(key).await?;
-        let resource = describe(found.as_ref().map(|(_, record)| record));
+        let resource = describe(found.as_ref().map(|(_, record)| &**record));
         Ok(Located { tenant: self.snapshot.tenant, resource, found })
     }
 
@@ -478,16 +479,37 @@ impl<'a, S: Scope> Tx<'a, S> {
     }
 
     /// What was located, for whoever may have it: the record and its version.
-    pub(crate) fn load<A: ActionType, R>(&self, permit: &Permit<A>, located: Located<R>) -> Result<(u64, R), AppError> {
+    pub(crate) fn load<A: ActionType, R: Clone>(
+        &self,
+        permit: &Permit<A>,
+        located: Located<R>,
+    ) -> Result<(u64, R), AppError> {
         self.load_if_any(permit, located)?.ok_or_else(AppError::not_found)
     }
 
+    /// As [`Tx::load`], of what is not to be changed.
+    pub(crate) fn load_as_is<A: ActionType, R>(
+        &self,
+        permit: &Permit<A>,
+        located: Located<R>,
+    ) -> Result<(u64, Arc<R>), AppError> {
+        self.unlock(permit, located)?.ok_or_else(AppError::not_found)
+    }
+
     /// As [`Tx::load`], where absence is an answer.
-    pub(crate) fn load_if_any<A: ActionType, R>(
+    pub(crate) fn load_if_any<A: ActionType, R: Clone>(
         &self,
         permit: &Permit<A>,
         located: Located<R>,
     ) -> Result<Option<(u64, R)>, AppError> {
+        Ok(self.unlock(permit, located)?.map(|(version, record)| (version, Arc::unwrap_or_clone(record))))
+    }
+
+    fn unlock<A: ActionType, R>(
+        &self,
+        permit: &Permit<A>,
+        located: Located<R>,
+    ) -> Result<Option<(u64, Arc<R>)>, AppError> {
         self.fence(permit)?;
         if located.tenant != self.snapshot.tenant || located.resource.id != permit.resource().id {
             return Err(isolation_fault!("a permit was spent on something else"));
@@ -502,11 +524,12 @@ impl<'a, S: Scope> Tx<'a, S> {
         key: &[u8],
     ) -> Result<Option<(u64, R)>, AppError> {
         self.fence(permit)?;
-        self.see::<R>(key).await
+        let seen = self.see::<R>(key).await?;
+        Ok(seen.map(|(version, record)| (version, Arc::unwrap_or_clone(record))))
     }
 
     /// One record as this process knows it. What is answered from it is committed under the revision that it is of.
-    async fn see<R: Stored>(&self, key: &[u8]) -> Result<Option<(u64, R)>, AppError> {
+    async fn see<R: Stored>(&self, key: &[u8]) -> Result<Option<(u64, Arc<R>)>, AppError> {
         let snapshot = &self.snapshot;
         let known = self.app.store.known(snapshot.tenant, R::SPACE, key).await?;
         if let Some(revision) = known.revision

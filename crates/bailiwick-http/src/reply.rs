@@ -73,7 +73,7 @@ pub(crate) fn finish(response: &mut Response<Body>, request: RequestId) {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
-    if let Ok(value) = HeaderValue::from_str(&request.to_string()) {
+    if let Ok(value) = HeaderValue::try_from(request.to_string()) {
         headers.insert(HeaderName::from_static("x-request-id"), value);
     }
 }

@@ -118,7 +118,7 @@ impl<S: Scope> Tx<'_, S> {
             parts.push(Box::pin(self.told_part(&entry)).await?);
         }
         if let Some(target) = self.target.take() {
-            parts.extend(Box::pin(self.target_part(&entry, target)).await?);
+            parts.extend(Box::pin(self.target_part(&entry, *target)).await?);
         }
         let bumped: Vec<TenantId> =
             parts.iter().filter(|part| part.header.bump_epoch).map(|part| part.tenant).collect();
