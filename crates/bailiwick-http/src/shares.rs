@@ -142,7 +142,7 @@ impl<P: Copy + Eq + Hash + Ord> Shares<P> {
             if would_have <= self.rules.share && taken.total.saturating_add(weight) <= self.rules.max {
                 return true;
             }
-            let Some((of, number)) = taken.to_end(party, would_have, self.rules) else { break };
+            let Some((of, number)) = taken.next_to_end(party, would_have, self.rules) else { break };
             if let Some(holding) = taken.remove(of, number) {
                 holding.what.ends.notify_one();
                 self.given_up.fetch_add(1, Ordering::Relaxed);
@@ -179,7 +179,7 @@ impl<P: Copy + Eq + Hash + Ord> Taken<P> {
     }
 
     /// What is to end for somebody who would have so much: of who has most, or something of their own.
-    fn to_end(&mut self, party: P, would_have: u64, rules: Rules) -> Option<(P, u64)> {
+    fn next_to_end(&mut self, party: P, would_have: u64, rules: Rules) -> Option<(P, u64)> {
         let (most, who) = *self.by_weight.last()?;
         if who != party && most >= would_have && would_have <= rules.share {
             let holdings = self.by_party.get_mut(&who)?;

@@ -30,7 +30,7 @@ async fn open_many(port: u16, count: usize) -> Vec<TcpStream> {
 async fn ask(stream: &mut TcpStream, path: &str) -> String {
     stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).await.unwrap();
     let mut answer = vec![0; 65_536];
-    let length = tokio::time::timeout(SOON, stream.read(&mut answer)).await.expect("no answer").unwrap();
+    let length = tokio::time::timeout(SOON, stream.read(&mut answer)).await.unwrap().unwrap();
     String::from_utf8(answer[..length].to_vec()).unwrap()
 }
 
@@ -120,7 +120,7 @@ fn bodies_that_one_address_sends_slowly_fill_no_more_than_their_share() {
         other.write_all(head.as_bytes()).await.unwrap();
         other.write_all(&vec![b' '; 2 * MIB]).await.unwrap();
         let mut answer = [0; 4_096];
-        let length = tokio::time::timeout(SOON, other.read(&mut answer)).await.expect("no answer").unwrap();
+        let length = tokio::time::timeout(SOON, other.read(&mut answer)).await.unwrap().unwrap();
         assert!(answer[..length].starts_with(b"HTTP/1.1 400"), "{}", String::from_utf8_lossy(&answer[..length]));
     });
     assert_eq!(server.terminate().0, 0);
