@@ -92,7 +92,7 @@ impl Fault {
     pub(crate) fn of_begin(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy) => Self::Busy(error),
-            _ => Self::of_statement(error),
+            _ => Self::Engine(error.to_string()),
         }
     }
 
@@ -190,7 +190,9 @@ mod tests {
     fn to_have_to_wait_for_another_program_is_no_fault_of_the_file() {
         let busy = Fault::of_begin(failure(ffi::SQLITE_BUSY));
         assert!(matches!(busy, Fault::Busy(_)) && matches!(busy.answer(), CommitError::Unavailable(_)));
-        assert!(is_engine(&Fault::of_begin(failure(ffi::SQLITE_IOERR))));
+        for code in [ffi::SQLITE_IOERR, ffi::SQLITE_LOCKED, ffi::SQLITE_FULL, ffi::SQLITE_CORRUPT, ffi::SQLITE_NOTADB] {
+            assert!(is_engine(&Fault::of_begin(failure(code))), "{code}");
+        }
     }
 
     #[test]
