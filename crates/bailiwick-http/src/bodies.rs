@@ -18,7 +18,7 @@ use http_body_util::BodyExt as _;
 use crate::shares::{Held, InUse, Rules, Shares};
 
 /// How long a client may take to send a body: as with heads, nobody holds a connection by sending nothing.
-const TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 /// A body as short as this is not counted.
 const SHORT: usize = 8_192;
 
@@ -44,8 +44,9 @@ pub(crate) struct Room {
     _used: InUse,
 }
 
-/// Receives a body. `payer` is asked only if it is to be counted.
+/// Receives a body, `within` this time. `payer` is asked only if it is to be counted.
 pub(crate) async fn receive<B>(
+    within: Duration,
     bodies: &Arc<Bodies>,
     payer: impl FnOnce() -> Payer,
     body: B,
@@ -57,54 +58,49 @@ where
     if body.is_end_stream() {
         return Ok(Received::default());
     }
-    // Apart: most requests have none.
-    Box::pin(receive_within(TIMEOUT, bodies, payer, body)).await
-}
-
-async fn receive_within<B>(
-    timeout: Duration,
-    bodies: &Arc<Bodies>,
-    payer: impl FnOnce() -> Payer,
-    body: B,
-) -> Result<Received, AppError>
-where
-    B: http_body::Body + Send,
-    B::Data: Send,
-{
     let is_short = body.size_hint().upper().is_some_and(|most| usize::try_from(most).is_ok_and(|most| most <= SHORT));
     let room = if is_short { None } else { Some(bodies.take(payer(), to_u64(SHORT)).ok_or_else(full)?) };
-    let received = async {
-        let mut bytes = BytesMut::new();
-        let mut body = pin!(body);
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|_| AppError::invalid("the body was cut off"))?;
-            let Ok(data) = frame.into_data() else { continue };
-            let length = bytes.len().saturating_add(data.remaining());
-            if length > BODY_BYTES_MAX {
-                return Err(AppError::with_detail(Code::BodyTooLarge, format!("at most {BODY_BYTES_MAX} bytes")));
-            }
-            let more = length.saturating_sub(bytes.len().max(SHORT));
-            if more > 0 && !room.as_ref().is_some_and(|room| room.grow(to_u64(more))) {
-                return Err(full());
-            }
-            bytes.put(data);
-        }
-        Ok(bytes.freeze())
-    };
     let ends = async {
         match &room {
             Some(room) => room.ends().await,
             None => std::future::pending().await,
         }
     };
-    let bytes = tokio::select! {
-        received = tokio::time::timeout(timeout, received) => {
-            received.map_err(|_| AppError::invalid("the body took too long"))??
+    // Apart: most requests have no body.
+    let bytes = Box::pin(async {
+        tokio::select! {
+            collected = tokio::time::timeout(within, collect(body, room.as_ref())) => {
+                collected.map_err(|_| AppError::invalid("the body took too long"))?
+            }
+            () = ends => Err(full()),
         }
-        () = ends => return Err(full()),
-    };
+    })
+    .await?;
     let room = room.map(|held| Room { _used: held.used(), _held: held });
     Ok(Received { bytes, room })
+}
+
+async fn collect<B>(body: B, room: Option<&Held<Payer>>) -> Result<Bytes, AppError>
+where
+    B: http_body::Body + Send,
+    B::Data: Send,
+{
+    let mut bytes = BytesMut::new();
+    let mut body = pin!(body);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| AppError::invalid("the body was cut off"))?;
+        let Ok(data) = frame.into_data() else { continue };
+        let length = bytes.len().saturating_add(data.remaining());
+        if length > BODY_BYTES_MAX {
+            return Err(AppError::with_detail(Code::BodyTooLarge, format!("at most {BODY_BYTES_MAX} bytes")));
+        }
+        let more = length.saturating_sub(bytes.len().max(SHORT));
+        if more > 0 && !room.is_some_and(|room| room.grow(to_u64(more))) {
+            return Err(full());
+        }
+        bytes.put(data);
+    }
+    Ok(bytes.freeze())
 }
 
 fn full() -> AppError {
@@ -132,7 +128,7 @@ mod tests {
     }
 
     async fn received(bodies: &Arc<Bodies>, number: u8, length: usize) -> Result<Received, AppError> {
-        receive(bodies, || payer(number), Full::new(Bytes::from(vec![b'x'; length]))).await
+        receive(TIMEOUT, bodies, || payer(number), Full::new(Bytes::from(vec![b'x'; length]))).await
     }
 
     /// One that brings this and goes on for ever.
@@ -170,7 +166,7 @@ mod tests {
         let _longer = received(&bodies, 1, SHORT + 1).await.unwrap();
         assert_eq!(bodies.held(), to_u64(SHORT + 1));
         let stream = StreamBody::new(Endless([Frame::data(Bytes::from("x"))].into_iter()));
-        let _waits = tokio::time::timeout(Duration::ZERO, receive(&bodies, || payer(1), stream));
+        let _waits = tokio::time::timeout(Duration::ZERO, receive(TIMEOUT, &bodies, || payer(1), stream));
         assert_eq!(bodies.held(), to_u64(SHORT + 1), "nothing was received yet");
     }
 
@@ -187,7 +183,7 @@ mod tests {
     async fn a_body_that_takes_too_long_is_refused() {
         let bodies = bodies(to_u64(64 * MIB));
         let soon = Duration::from_millis(20);
-        let error = receive_within(soon, &bodies, || payer(1), endless(MIB)).await.map(|_| ()).unwrap_err();
+        let error = receive(soon, &bodies, || payer(1), endless(MIB)).await.map(|_| ()).unwrap_err();
         assert_eq!(error.detail(), Some("the body took too long"));
         assert_eq!(bodies.held(), 0);
     }
@@ -210,7 +206,9 @@ mod tests {
         let mut slow = Vec::new();
         for number in 0..8 {
             let bodies = Arc::clone(&bodies);
-            slow.push(tokio::spawn(async move { receive(&bodies, || payer(number), endless(MIB)).await.map(|_| ()) }));
+            slow.push(tokio::spawn(async move {
+                receive(TIMEOUT, &bodies, || payer(number), endless(MIB)).await.map(|_| ())
+            }));
         }
         while bodies.held() < to_u64(8 * MIB) {
             tokio::task::yield_now().await;

@@ -125,44 +125,45 @@ fn metrics(call: &Call) -> Result<String, std::fmt::Error> {
     }
     page.family("bailiwick_http_in_flight", "gauge", "Requests being answered.")?;
     page.value("", metrics.in_flight.load(Ordering::Relaxed))?;
-    let places = &call.server.places;
-    page.family("bailiwick_connections", "gauge", "Connections of clients.")?;
-    page.value("", places.held())?;
-    page.family("bailiwick_connections_max", "gauge", "The most that there may be.")?;
-    page.value("", places.max())?;
-    page.family(
-        "bailiwick_connections_given_up_total",
-        "counter",
-        "Connections that were ended for new ones, as there were as many as may be.",
-    )?;
-    page.value("", places.given_up())?;
-    page.family(
-        "bailiwick_connections_refused_total",
-        "counter",
-        "Connections that were not taken, as there were as many as may be and something was being answered on each.",
-    )?;
-    page.value("", places.refused())?;
-    let bodies = &call.server.bodies;
-    page.family(
-        "bailiwick_bodies_bytes",
-        "gauge",
-        "Memory in bodies of requests that are not answered, short ones aside.",
-    )?;
-    page.value("", bodies.held())?;
-    page.family("bailiwick_bodies_bytes_max", "gauge", "The most that it may be.")?;
-    page.value("", bodies.max())?;
-    page.family(
-        "bailiwick_bodies_given_up_total",
-        "counter",
-        "Bodies that were not received to their end, for others.",
-    )?;
-    page.value("", bodies.given_up())?;
-    page.family(
-        "bailiwick_bodies_refused_total",
-        "counter",
-        "Bodies that were refused for the memory that they would fill.",
-    )?;
-    page.value("", bodies.refused())?;
+    let (places, bodies) = (&call.server.places, &call.server.bodies);
+    for (name, kind, help, value) in [
+        ("bailiwick_connections", "gauge", "Connections of clients.", places.held()),
+        ("bailiwick_connections_max", "gauge", "The most that there may be.", places.max()),
+        (
+            "bailiwick_connections_given_up_total",
+            "counter",
+            "Connections that were ended for new ones, as there were as many as may be.",
+            places.given_up(),
+        ),
+        (
+            "bailiwick_connections_refused_total",
+            "counter",
+            "Connections that were not taken, as there were as many as may be and something was being answered on each.",
+            places.refused(),
+        ),
+        (
+            "bailiwick_bodies_bytes",
+            "gauge",
+            "Memory in bodies of requests that are not answered, short ones aside.",
+            bodies.held(),
+        ),
+        ("bailiwick_bodies_bytes_max", "gauge", "The most that it may be.", bodies.max()),
+        (
+            "bailiwick_bodies_given_up_total",
+            "counter",
+            "Bodies that were not received to their end, for others.",
+            bodies.given_up(),
+        ),
+        (
+            "bailiwick_bodies_refused_total",
+            "counter",
+            "Bodies that were refused for the memory that they would fill.",
+            bodies.refused(),
+        ),
+    ] {
+        page.family(name, kind, help)?;
+        page.value("", value)?;
+    }
     page.family("bailiwick_unsealed", "gauge", "Whether the root key is in memory.")?;
     page.value("", u64::from(call.app().is_unsealed()))?;
 

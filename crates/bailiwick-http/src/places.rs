@@ -43,10 +43,10 @@ impl Answering {
     }
 }
 
-/// What goes out, and that it is not answered before all of it was taken.
+/// What goes out. It is being answered until this is dropped.
 pub(crate) struct Answer {
     pub(crate) body: Body,
-    pub(crate) answering: Option<Answering>,
+    pub(crate) _answering: Option<Answering>,
 }
 
 impl http_body::Body for Answer {
@@ -57,11 +57,7 @@ impl http_body::Body for Answer {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(context);
-        if matches!(polled, Poll::Ready(None)) {
-            self.answering = None;
-        }
-        polled
+        Pin::new(&mut self.body).poll_frame(context)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -89,7 +85,7 @@ mod tests {
     fn an_answer_is_under_way_until_its_body_is_dropped() {
         let places = places(1);
         let place = places.take(source(1), 1).unwrap();
-        let answer = Answer { body: crate::reply::full("x"), answering: Answering::on(&place) };
+        let answer = Answer { body: crate::reply::full("x"), _answering: Answering::on(&place) };
         assert!(places.take(source(1), 1).is_none());
         drop(answer);
         assert!(places.take(source(1), 1).is_some());
@@ -97,7 +93,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_is_whole() {
-        let answer = Answer { body: crate::reply::full("whole"), answering: None };
+        let answer = Answer { body: crate::reply::full("whole"), _answering: None };
         assert_eq!(http_body::Body::size_hint(&answer).exact(), Some(5));
         assert_eq!(answer.collect().await.unwrap().to_bytes(), "whole");
     }

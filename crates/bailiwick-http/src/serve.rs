@@ -121,7 +121,7 @@ where
             if can_be_asked_to_end && server.is_draining() {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
-            Ok::<_, std::convert::Infallible>(response.map(|body| Answer { body, answering }))
+            Ok::<_, std::convert::Infallible>(response.map(|body| Answer { body, _answering: answering }))
         }
     });
     let mut builder = Builder::new(TokioExecutor::new());

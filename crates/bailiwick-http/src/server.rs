@@ -17,7 +17,7 @@ use matchit::Router;
 use percent_encoding::percent_decode_str;
 use tracing::Instrument as _;
 
-use crate::bodies::{Bodies, Received, bodies};
+use crate::bodies::{self, Bodies, Received};
 use crate::call::{Call, Params};
 use crate::places::{Places, places};
 use crate::reply::{Body, Reply, problem};
@@ -129,7 +129,7 @@ impl Server {
         let context = ServerContext {
             app,
             places: Arc::clone(&places),
-            bodies: bodies(config.bodies_bytes),
+            bodies: bodies::bodies(config.bodies_bytes),
             config,
             metrics: Metrics::default(),
             is_draining: AtomicBool::new(false),
@@ -206,10 +206,7 @@ impl Server {
     pub(crate) fn refuse<B>(&self, request: &Request<B>) -> Response<Body> {
         let id = RequestId::random(self.context.app.random());
         let error = AppError::overloaded("there are as many requests as places for connections");
-        match door_of(request.uri().path()) {
-            DoorKind::Vault => crate::vault::failure(&error, id),
-            _ => problem(&error, id),
-        }
+        failure(&error, id, door_of(request.uri().path()))
     }
 
     async fn handle_as<B>(&self, id: RequestId, request: Request<B>, peer: Option<SocketAddr>) -> Response<Body>
@@ -228,10 +225,7 @@ impl Server {
         let response = match self.answer(&mut parts, body, peer, id, door).await {
             Ok(response) => response,
             Err(error) => {
-                let mut response = match door {
-                    DoorKind::Vault => crate::vault::failure(&error, id),
-                    _ => problem(&error, id),
-                };
+                let mut response = failure(&error, id, door);
                 if error.code() == Code::MethodNotAllowed {
                     self.add_allow(&mut response, &parts);
                 }
@@ -308,7 +302,7 @@ impl Server {
         let (body, upload) = match (route.is_upload, shows_one || is_open) {
             (true, true) => (Received::default(), Some(crate::stream::upload(body))),
             (false, true) => {
-                (crate::bodies::receive(&self.context.bodies, || self.app().payer(&meta), body).await?, None)
+                (bodies::receive(bodies::TIMEOUT, &self.context.bodies, || self.app().payer(&meta), body).await?, None)
             }
             (_, false) => (Received::default(), None),
         };
@@ -362,6 +356,14 @@ impl Server {
     fn methods_of(&self, path: &str) -> Option<&[&'static str]> {
         let (trimmed, is_folder) = trimmed_path(path);
         self.by_path.get(&is_folder)?.at(trimmed).ok().map(|matched| matched.value.as_slice())
+    }
+}
+
+/// A failure in the words of its door.
+fn failure(error: &AppError, id: RequestId, door: DoorKind) -> Response<Body> {
+    match door {
+        DoorKind::Vault => crate::vault::failure(error, id),
+        _ => problem(error, id),
     }
 }
 
