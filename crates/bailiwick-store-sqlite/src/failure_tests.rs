@@ -479,8 +479,10 @@ async fn an_erased_tenant_has_left_the_log_too() {
 #[tokio::test]
 async fn large_commits_do_not_make_the_log_grow() {
     const LOG_BYTES: usize = 256 << 10;
-    for records in [10, 100, 512] {
+    // Where the disk is slow the next commit waits before anything was moved for the last one.
+    for (records, slowness) in [(10, 0), (100, 0), (512, 0), (512, 30)] {
         let setup = setup(Options { log_bytes: LOG_BYTES, ..Options::default() }).await;
+        setup.store.sabotage.slowness.store(slowness, Ordering::SeqCst);
         let mut longest = 0;
         for commit in 0..8_000 / records {
             let text = |n: u32| format!("{commit} {n} {}", "x".repeat(300));

@@ -153,7 +153,9 @@ pub(crate) struct Writer {
     settling: Settling,
     /// How much is to be moved for what the groups so far have added to the log.
     owed: usize,
-    /// Whether some of that can be moved now.
+    /// How much of that before the next group: as much as the last one has added.
+    due: usize,
+    /// Whether some of it can be moved now.
     is_behind: bool,
     checkpointer: Checkpointer,
     #[cfg(test)]
@@ -180,6 +182,7 @@ impl Writer {
             options: options.clone(),
             settling,
             owed: 0,
+            due: 0,
             is_behind: false,
             conn: Some(conn),
             heads: Heads::new(options.cache_tenants, Arc::clone(&pool.memory)),
@@ -247,6 +250,9 @@ impl Writer {
     }
 
     fn gather(&mut self) {
+        if self.due > 0 {
+            return;
+        }
         let mut bytes = self.group.iter().map(|job| job.request.bytes()).fold(0, usize::saturating_add);
         while self.group.len() < GROUP_MAX
             && bytes < GROUP_BYTES_MAX
@@ -388,6 +394,7 @@ impl Writer {
         #[cfg(test)]
         self.sabotage.before_tidying();
         (self.is_overdue, self.is_behind) = (false, false);
+        let due = std::mem::take(&mut self.due).saturating_add(added);
         let bytes = self.settling.bytes();
         if self.settling.is_under_way() || self.settling.is_due(self.options.log_bytes) {
             // Readers are waited for only if the log has become far too long.
@@ -401,6 +408,7 @@ impl Writer {
             self.owed = if self.settling.is_under_way() { self.owed.saturating_sub(weight) } else { 0 };
             // What could not be moved now waits for the next group, as whoever reads may do so for long.
             self.is_behind = is_done && self.owed > 0;
+            self.due = if self.is_behind { due.saturating_sub(weight) } else { 0 };
         }
         let Some(conn) = &self.conn else { return };
         let enough = i64::from(self.options.checkpoint_pages.max(1));
