@@ -7,33 +7,56 @@
 //! - INV-MEMORY-1: a record is remembered under a *generation* of its tenant. A generation ends when the row turns out to
 //!   have been changed by another node, and with it all of its records; it outlives this node's own changes, which replace
 //!   what they change.
-//! - INV-MEMORY-2: bounded in bytes, whatever tenants do.
+//! - INV-MEMORY-2: bounded in bytes, whatever tenants do, and nobody's many records push out another's few (INV-KEPT-2).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bailiwick_store::{Head, Record, Space};
+use bailiwick_store::{Head, Kept, Look, Record, Space};
 use bailiwick_types::TenantId;
+use equivalent::Equivalent;
 use parking_lot::Mutex;
-use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
 /// How long after another node has changed a tenant's row this node asks before it appends.
 const SHARED_FOR: Duration = Duration::from_millis(500);
-/// What an entry of a cache takes beside its bytes, about.
-const OVERHEAD: u64 = 160;
 
-type Place = (u64, TenantId, Space, Box<[u8]>);
+/// Where a record is, under its tenant's generation.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Place {
+    generation: u64,
+    tenant: TenantId,
+    space: Space,
+    key: Box<[u8]>,
+}
 
-#[derive(Clone)]
-struct ByBytes;
+/// The same, borrowed: alike in its hash.
+#[derive(Hash)]
+struct At<'a> {
+    generation: u64,
+    tenant: TenantId,
+    space: Space,
+    key: &'a [u8],
+}
 
-impl Weighter<Place, Arc<Record>> for ByBytes {
-    fn weight(&self, (_, _, _, key): &Place, record: &Arc<Record>) -> u64 {
-        let bytes = key.len().saturating_add(record.sealed.len());
-        u64::try_from(bytes).unwrap_or(u64::MAX).saturating_add(OVERHEAD)
+impl Equivalent<Place> for At<'_> {
+    fn equivalent(&self, place: &Place) -> bool {
+        let Place { generation, tenant, space, key } = place;
+        (self.generation, self.tenant, self.space, self.key) == (*generation, *tenant, *space, &**key)
+    }
+}
+
+impl bailiwick_store::Place for Place {
+    type Owner = TenantId;
+
+    fn owner(&self) -> TenantId {
+        self.tenant
+    }
+
+    fn key_len(&self) -> usize {
+        self.key.len()
     }
 }
 
@@ -47,21 +70,13 @@ struct Seen {
 /// A node's memory.
 pub(crate) struct Memory {
     heads: Cache<TenantId, Arc<Mutex<Seen>>>,
-    records: Cache<Place, Arc<Record>, ByBytes>,
+    records: Kept<Place>,
     generations: AtomicU64,
-    record_bytes_max: usize,
 }
 
 impl Memory {
     pub(crate) fn new(tenants: usize, bytes: u64) -> Self {
-        let items = usize::try_from(bytes / 1_024).unwrap_or(usize::MAX).max(16);
-        Self {
-            heads: Cache::new(tenants.max(1)),
-            records: Cache::with_weighter(items, bytes, ByBytes),
-            generations: AtomicU64::new(0),
-            // One large value must not drive out a thousand small ones.
-            record_bytes_max: usize::try_from(bytes / 64).unwrap_or(usize::MAX),
-        }
+        Self { heads: Cache::new(tenants.max(1)), records: Kept::new(bytes), generations: AtomicU64::new(0) }
     }
 
     fn next_generation(&self) -> u64 {
@@ -80,19 +95,19 @@ impl Memory {
     pub(crate) fn record(&self, tenant: TenantId, space: Space, key: &[u8]) -> Option<(u64, Arc<Record>)> {
         let seen = self.heads.get(&tenant)?;
         let seen = seen.lock();
-        let record = self.records.get(&(seen.generation, tenant, space, Box::from(key)))?;
+        let record = self.records.get(&At { generation: seen.generation, tenant, space, key })?;
         Some((seen.head.revision, record))
     }
 
     /// Remembers a record that was read at a revision, if that is the one that is remembered.
     pub(crate) fn learn_record(&self, tenant: TenantId, revision: u64, space: Space, key: &[u8], record: &Record) {
-        if record.sealed.len() > self.record_bytes_max {
-            return;
-        }
         let Some(seen) = self.heads.get(&tenant) else { return };
         let seen = seen.lock();
         if seen.head.revision == revision {
-            self.records.insert((seen.generation, tenant, space, Box::from(key)), Arc::new(record.clone()));
+            let place = Place { generation: seen.generation, tenant, space, key: key.into() };
+            if let Look::Gap(Some(gap)) = self.records.look(&place) {
+                gap.fill(Arc::new(record.clone()));
+            }
         }
     }
 
@@ -115,7 +130,7 @@ impl Memory {
             seen.generation = self.next_generation();
         }
         for (space, key) in written {
-            self.records.remove(&(seen.generation, tenant, space, Box::from(key)));
+            self.records.remove(&At { generation: seen.generation, tenant, space, key });
         }
         seen.head = head;
     }

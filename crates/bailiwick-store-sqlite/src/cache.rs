@@ -1,19 +1,13 @@
 //! Records that were read lately, as they are in the tables.
 //!
 //! # Invariants
-//! - INV-CACHE-1: a commit that writes a record takes it out of here before anybody is answered.
-//! - INV-CACHE-2: what was read before that is not put in after it: who reads leaves a placeholder first, which the writer
-//!   takes out with the record.
-//!
-//! # Deliberately absent
-//! That a record is absent: who asks for what is not there would push out what is.
+//! - INV-CACHE-1: a commit that writes a record takes it out of here before anybody is answered; with it goes the right to
+//!   put in what was read before (INV-KEPT-3).
 
-use std::time::Duration;
+use std::sync::Arc;
 
-use bailiwick_store::{Record, Space};
+use bailiwick_store::{Kept, Look, Record, Space};
 use equivalent::Equivalent;
-use quick_cache::Weighter;
-use quick_cache::sync::{Cache, GuardResult};
 
 use crate::read::Read;
 
@@ -45,47 +39,43 @@ impl Place {
     }
 }
 
-#[derive(Debug, Clone)]
-struct Bytes;
+impl bailiwick_store::Place for Place {
+    type Owner = i64;
 
-impl Weighter<Place, Record> for Bytes {
-    fn weight(&self, place: &Place, record: &Record) -> u64 {
-        /// What an entry takes beside its bytes, about.
-        const OVERHEAD: usize = 160;
-        u64::try_from(place.key.len() + record.sealed.len() + OVERHEAD).unwrap_or(u64::MAX)
+    fn owner(&self) -> i64 {
+        self.no
+    }
+
+    fn key_len(&self) -> usize {
+        self.key.len()
     }
 }
 
 /// The cache.
-pub(crate) struct Records(Cache<Place, Record, Bytes>);
+pub(crate) struct Records(Kept<Place>);
 
 impl Records {
     /// One that holds about so many bytes.
     pub(crate) fn new(bytes: u64) -> Self {
-        /// A guess at the size of a record; it sizes the table of keys.
-        const TYPICAL: u64 = 1_024;
-        Self(Cache::with_weighter(usize::try_from(bytes / TYPICAL).unwrap_or(1), bytes, Bytes))
+        Self(Kept::new(bytes))
     }
 
     /// The record at a place, if it is here.
     pub(crate) fn get(&self, no: i64, space: Space, key: &[u8]) -> Option<Record> {
-        self.0.get(&At { no, space, key })
+        self.0.get(&At { no, space, key }).map(|record| Record::clone(&record))
     }
 
     /// Reads a record from the tables, to keep it.
     pub(crate) fn read(&self, place: &Place, read: impl FnOnce() -> Read<Option<Record>>) -> Read<Option<Record>> {
-        match self.0.get_value_or_guard(place, Some(Duration::ZERO)) {
-            GuardResult::Value(record) => Ok(Ok(Some(record))),
-            GuardResult::Guard(guard) => {
+        match self.0.look(place) {
+            Look::Record(record) => Ok(Ok(Some(Record::clone(&record)))),
+            Look::Gap(gap) => {
                 let found = read()?;
-                if let Ok(Some(record)) = &found {
-                    // It is not taken if the placeholder is gone: the record was written meanwhile.
-                    let _ = guard.insert(record.clone());
+                if let (Some(gap), Ok(Some(record))) = (gap, &found) {
+                    gap.fill(Arc::new(record.clone()));
                 }
                 Ok(found)
             }
-            // Somebody else is reading it just now.
-            GuardResult::Timeout => read(),
         }
     }
 
@@ -125,18 +115,6 @@ mod tests {
     }
 
     #[test]
-    fn nor_after_everything_was_forgotten() {
-        let records = Records::new(1 << 20);
-        let place = Place::new(1, Space::Secret, b"key");
-        let found = records.read(&place, || {
-            records.forget_all();
-            Ok(Ok(Some(record(1))))
-        });
-        assert!(found.unwrap().unwrap().is_some());
-        assert_eq!(records.get(1, Space::Secret, b"key"), None);
-    }
-
-    #[test]
     fn places_are_told_apart_and_absence_is_not_kept() {
         let records = Records::new(1 << 20);
         records.read(&Place::new(1, Space::Secret, b"key"), || Ok(Ok(Some(record(1))))).unwrap().unwrap();
@@ -146,15 +124,5 @@ mod tests {
         let absent = Place::new(3, Space::Secret, b"key");
         assert_eq!(records.read(&absent, || Ok(Ok(None))).unwrap().unwrap(), None);
         assert_eq!(records.read(&absent, || Ok(Ok(Some(record(1))))).unwrap().unwrap(), Some(record(1)));
-    }
-
-    #[test]
-    fn it_is_bounded_by_bytes() {
-        let records = Records::new(1 << 20);
-        for n in 0..100_000_u32 {
-            let place = Place::new(1, Space::Secret, &n.to_be_bytes());
-            records.read(&place, || Ok(Ok(Some(record(1))))).unwrap().unwrap();
-        }
-        assert!(records.0.weight() <= 1 << 20);
     }
 }
