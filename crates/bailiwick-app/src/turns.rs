@@ -96,9 +96,9 @@ pub struct TurnsConfig {
     /// How long a refusal is held back, so that who sends the next request when the last one is answered cannot keep the
     /// server busy with refusing.
     pub refusal_delay: Duration,
-    /// How much longer a failed login holds its place. It costs little and waits for nothing, so it is this that bounds
-    /// how many there are in a second.
-    pub failed_login_hold: Duration,
+    /// How much longer a failed login, or a TLS handshake, holds its place. It costs little and waits for nothing, so it is
+    /// this that bounds how many there are in a second.
+    pub stranger_hold: Duration,
 }
 
 impl Default for TurnsConfig {
@@ -113,7 +113,7 @@ impl Default for TurnsConfig {
             long: places(2 * cores, cores / 2, cores / 2, 10),
             proof: places(cores, cores / 2, cores / 2, 100),
             refusal_delay: Duration::from_millis(500),
-            failed_login_hold: Duration::from_millis(5),
+            stranger_hold: Duration::from_millis(5),
         }
     }
 }
@@ -127,7 +127,7 @@ pub(crate) struct Turns {
     long: Arc<Scheduler>,
     proof: Arc<Scheduler>,
     refusal_delay: Duration,
-    failed_login_hold: Duration,
+    stranger_hold: Duration,
     /// Which tenant a credential was of when it was good, by a keyed hash of its text.
     familiar: Cache<u64, TenantId>,
     keyed: RandomState,
@@ -140,7 +140,7 @@ impl Turns {
             long: Scheduler::new(config.long),
             proof: Scheduler::new(config.proof),
             refusal_delay: config.refusal_delay,
-            failed_login_hold: config.failed_login_hold,
+            stranger_hold: config.stranger_hold,
             familiar: Cache::new(FAMILIAR_MAX),
             keyed: RandomState::new(),
         }
@@ -156,7 +156,7 @@ impl Turns {
     /// An admission that failed, after as long as it is to hold its turn.
     pub(crate) async fn refused(&self, error: AppError) -> AppError {
         if error.class() == ErrorClass::Unauthenticated {
-            tokio::time::sleep(self.failed_login_hold).await;
+            tokio::time::sleep(self.stranger_hold).await;
         }
         error
     }
@@ -216,6 +216,22 @@ impl App {
         }
         tokio::time::sleep(self.turns.refusal_delay_of(meta)).await;
         Err(error)
+    }
+
+    /// Does something for somebody of whom only is known where they come from, when it is their turn; before there is a
+    /// request. It is the caller who sees that not too many wait.
+    pub async fn in_turn_of_stranger<T>(&self, source: Source, work: impl Future<Output = T>) -> T {
+        let flow = Flow::Stranger { source: Some(source), claimed: None };
+        let turn = self.turns.short.enter(flow, || usize::MAX).await;
+        // As for a request: whoever is ready now comes first.
+        tokio::task::yield_now().await;
+        let done = work.await;
+        let hold = self.turns.stranger_hold;
+        tokio::spawn(async move {
+            tokio::time::sleep(hold).await;
+            drop(turn);
+        });
+        done
     }
 
     /// Who pays for what a request takes before it has its turn.

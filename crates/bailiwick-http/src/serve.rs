@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use http::{HeaderValue, header};
@@ -9,8 +10,10 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
+use rustls::server::Acceptor;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use crate::places::{Answer, Answering, Place};
 use crate::server::Server;
@@ -53,7 +56,6 @@ pub async fn serve(
         draining.drain();
         tokio::time::sleep(drain.delay).await;
     };
-    let acceptor = tls.map(TlsAcceptor::from);
     let graceful = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
     loop {
@@ -77,17 +79,15 @@ pub async fn serve(
         let _ = stream.set_nodelay(true);
         let server = Arc::clone(&server);
         let watcher = graceful.watcher();
-        let acceptor = acceptor.clone();
+        let tls = tls.clone();
         tokio::spawn(async move {
             let held = Arc::clone(&place);
             let served = async {
-                match acceptor {
-                    None => connection(server, held, stream, peer, watcher).await,
-                    Some(acceptor) => match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
-                        Ok(Ok(stream)) => connection(server, held, stream, peer, watcher).await,
-                        Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
-                        Err(_) => tracing::debug!("a TLS handshake took too long"),
-                    },
+                let Some(tls) = tls else { return connection(server, held, stream, peer, watcher).await };
+                match tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake(&server, tls, stream, peer)).await {
+                    Ok(Ok(stream)) => connection(server, held, stream, peer, watcher).await,
+                    Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+                    Err(_) => tracing::debug!("a TLS handshake took too long"),
                 }
             };
             tokio::select! {
@@ -102,6 +102,24 @@ pub async fn serve(
         () = tokio::time::sleep(drain.timeout) => tracing::warn!("requests were still in flight when the time to drain was over"),
     }
     Ok(())
+}
+
+/// Agrees on keys with whoever has connected. They are a stranger: that takes their turn, as it costs the processor more than
+/// most requests do.
+async fn handshake(
+    server: &Server,
+    tls: Arc<rustls::ServerConfig>,
+    stream: TcpStream,
+    peer: SocketAddr,
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+    let mut rest = hello.into_stream(tls);
+    // Only what is done at once is done in the turn: a client that does not go on keeps nobody waiting.
+    let at_once = async { futures_util::poll!(&mut rest) };
+    match server.app().in_turn_of_stranger(peer.ip().into(), at_once).await {
+        Poll::Ready(done) => done,
+        Poll::Pending => rest.await,
+    }
 }
 
 async fn connection<S>(server: Arc<Server>, place: Arc<Place>, stream: S, peer: SocketAddr, watcher: Watcher)

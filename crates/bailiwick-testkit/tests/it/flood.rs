@@ -1,7 +1,7 @@
 //! A flood: one tenant asks for more than the server can do, with everything that it can ask for, and the other is served
 //! in its turn.
 //!
-//! Turns are counted; nothing here is timed. What a flood costs the neighbour in time is measured by
+//! Turns are counted; nothing here is timed (but for handshakes, of which each holds its turn for long). What a flood costs the neighbour in time is measured by
 //! `cargo xtask bench --only neighbour`.
 
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use bailiwick_app::{AppConfig, Places, TurnsConfig, Work};
 use bailiwick_testkit::{Answer, Plane, Request, Tenant, World, WorldOptions};
 use bailiwick_types::{CredentialId, CredentialText, Limit, Limits};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// Few places, so that few requests fill them.
 fn world(places: Places, queue: u64) -> World {
@@ -217,4 +218,62 @@ fn nothing_waits_where_there_is_room_and_everything_is_given_back() {
     for (work, load) in loads {
         assert_eq!((load.running, load.waiting), (0, 0), "{work:?}");
     }
+}
+
+/// The first words of a TLS client that never says another.
+fn hello() -> Vec<u8> {
+    let config = rustls::ClientConfig::builder().with_root_certificates(rustls::RootCertStore::empty());
+    let name = "localhost".try_into().unwrap();
+    let mut client = rustls::ClientConnection::new(Arc::new(config.with_no_client_auth()), name).unwrap();
+    let mut bytes = Vec::new();
+    client.write_tls(&mut bytes).unwrap();
+    bytes
+}
+
+fn own_certificate() -> Arc<rustls::ServerConfig> {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+    let config = rustls::ServerConfig::builder().with_no_client_auth();
+    Arc::new(config.with_single_cert(vec![made.cert.into()], key).unwrap())
+}
+
+#[test]
+fn a_flood_of_handshakes_does_not_keep_others_from_theirs() {
+    const FLOOD: usize = 40;
+    let world = World::two_tenants();
+    // Two at a time, each for a tenth of a second.
+    let turns = TurnsConfig { short: PLACES, stranger_hold: Duration::from_millis(100), ..TurnsConfig::default() };
+    let node = world.another_node("tls", AppConfig { turns, ..AppConfig::default() });
+    world.block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let to = listener.local_addr().unwrap();
+        let serving =
+            bailiwick_http::serve(node, listener, Some(own_certificate()), Default::default(), std::future::pending());
+        let serving = tokio::spawn(serving);
+        let connect = async |from: &str| {
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            socket.bind(format!("{from}:0").parse().unwrap()).unwrap();
+            socket.connect(to).await.unwrap()
+        };
+        let hello = hello();
+        let mut flood = Vec::new();
+        for _ in 0..FLOOD {
+            let mut stream = connect("127.0.0.1").await;
+            stream.write_all(&hello).await.unwrap();
+            flood.push(stream);
+        }
+        let mut other = connect("127.0.0.2").await;
+        other.write_all(&hello).await.unwrap();
+        other.readable().await.unwrap();
+        let mut answered = 0;
+        for stream in &flood {
+            let is_readable = tokio::time::timeout(Duration::ZERO, stream.readable()).await;
+            answered += usize::from(is_readable.is_ok());
+        }
+        assert!(0 < answered && answered < FLOOD / 2, "{answered} came before it");
+        for stream in &mut flood {
+            assert_ne!(stream.read(&mut [0; 1_024]).await.unwrap(), 0, "each has its turn in the end");
+        }
+        serving.abort();
+    });
 }
