@@ -133,6 +133,11 @@ impl Scheduler {
         Ok(turn)
     }
 
+    /// Whether somebody else was there a moment ago than who was there before.
+    pub(crate) fn is_contested(&self) -> bool {
+        self.turns.lock().is_contested(Instant::now())
+    }
+
     pub(crate) fn load(&self) -> Load {
         let turns = self.turns.lock();
         let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
@@ -287,9 +292,12 @@ impl<W> Turns<W> {
         next
     }
 
+    fn is_contested(&self, now: Instant) -> bool {
+        self.contested.is_some_and(|at| now.duration_since(at) < CONTESTED_FOR)
+    }
+
     fn share(&self, now: Instant) -> usize {
-        let is_contested = self.contested.is_some_and(|at| now.duration_since(at) < CONTESTED_FOR);
-        if is_contested { self.places.contested } else { self.places.share }
+        if self.is_contested(now) { self.places.contested } else { self.places.share }
     }
 
     fn quantum_us(&self) -> u64 {

@@ -6,7 +6,8 @@
 //!
 //! # Invariants
 //! - INV-TURN-1: who has no credential of a tenant takes none of its turns, whatever tenant they name.
-//! - INV-TURN-2: a request that runs waits for no turn. What needs the processor for long has places of its own, so that
+//! - INV-TURN-2: what is answered without anybody's turn takes one of a stranger's.
+//! - INV-TURN-3: a request that runs waits for no turn. What needs the processor for long has places of its own, so that
 //!   it never holds all of those that others wait for.
 
 use std::hash::{BuildHasher, RandomState};
@@ -96,8 +97,9 @@ pub struct TurnsConfig {
     /// How long a refusal is held back, so that who sends the next request when the last one is answered cannot keep the
     /// server busy with refusing.
     pub refusal_delay: Duration,
-    /// How much longer a failed login, or a TLS handshake, holds its place. It costs little and waits for nothing, so it is
-    /// this that bounds how many there are in a second.
+    /// How much longer a stranger holds a place that was needed for a moment only: for a failed login, and while others are
+    /// there for all that they are answered without a credential. It costs little and waits for nothing, so it is this that
+    /// bounds how much of it there is in a second.
     pub stranger_hold: Duration,
 }
 
@@ -218,19 +220,21 @@ impl App {
         Err(error)
     }
 
-    /// Does something for somebody of whom only is known where they come from, when it is their turn; before there is a
-    /// request. It is the caller who sees that not too many wait.
-    pub async fn in_turn_of_stranger<T>(&self, source: Source, work: impl Future<Output = T>) -> T {
-        let flow = Flow::Stranger { source: Some(source), claimed: None };
-        let turn = self.turns.short.enter(flow, || usize::MAX).await;
+    /// Does something for somebody of whom only is known where they come from, when it is their turn: what comes before a
+    /// request has one of its own, or is answered without. It is the caller who sees that not too many wait.
+    pub async fn in_turn_of_stranger<T>(&self, source: Option<Source>, work: impl Future<Output = T>) -> T {
+        let scheduler = &self.turns.short;
+        let turn = scheduler.enter(Flow::Stranger { source, claimed: None }, || usize::MAX).await;
         // As for a request: whoever is ready now comes first.
         tokio::task::yield_now().await;
         let done = work.await;
         let hold = self.turns.stranger_hold;
-        tokio::spawn(async move {
-            tokio::time::sleep(hold).await;
-            drop(turn);
-        });
+        if !hold.is_zero() && scheduler.is_contested() {
+            tokio::spawn(async move {
+                tokio::time::sleep(hold).await;
+                drop(turn);
+            });
+        }
         done
     }
 

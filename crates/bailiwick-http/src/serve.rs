@@ -116,7 +116,7 @@ async fn handshake(
     let mut rest = hello.into_stream(tls);
     // Only what is done at once is done in the turn: a client that does not go on keeps nobody waiting.
     let at_once = async { futures_util::poll!(&mut rest) };
-    match server.app().in_turn_of_stranger(peer.ip().into(), at_once).await {
+    match server.app().in_turn_of_stranger(Some(peer.ip().into()), at_once).await {
         Poll::Ready(done) => done,
         Poll::Pending => rest.await,
     }

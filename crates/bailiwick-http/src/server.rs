@@ -97,6 +97,8 @@ pub(crate) struct Metrics {
 pub struct Server {
     context: Arc<ServerContext>,
     pub(crate) places: Arc<Places>,
+    /// Whether it is the doors, where who shows no credential waits for a turn; who monitors does not.
+    is_doors: bool,
     routes: Vec<Route>,
     known_query: Vec<Arc<[&'static str]>>,
     /// The names of each row's path parameters.
@@ -167,7 +169,8 @@ impl Server {
         }
         let known_query = routes.iter().map(|route| route.query.iter().map(|query| query.name).collect()).collect();
         let parameters = routes.iter().map(|route| parameters(route.path)).collect();
-        Ok(Arc::new(Self { context, places, routes, known_query, parameters, routers, by_path }))
+        let is_doors = Arc::ptr_eq(&places, &context.places);
+        Ok(Arc::new(Self { context, places, is_doors, routes, known_query, parameters, routers, by_path }))
     }
 
     /// The rows that are mounted.
@@ -253,6 +256,31 @@ impl Server {
         B::Data: Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        let prepared = self.prepare(parts, body, peer, id, door).await;
+        // The others take their own, once it is known whose.
+        if self.is_doors && prepared.as_ref().map_or(true, |(route, _)| matches!(route.access, Access::Open(_))) {
+            let source = peer.map(|peer| peer.ip().into());
+            Box::pin(self.app().in_turn_of_stranger(source, std::future::ready(()))).await;
+        }
+        let (route, call) = prepared?;
+        let reply: Reply = Guarded((route.handler)(call)).await?;
+        Ok(reply.into_response(route.status, id))
+    }
+
+    /// Which row a request asks for, and with what.
+    async fn prepare<B>(
+        &self,
+        parts: &mut Parts,
+        body: B,
+        peer: Option<SocketAddr>,
+        id: RequestId,
+        door: DoorKind,
+    ) -> Result<(&Route, Call), AppError>
+    where
+        B: http_body::Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
         // hyper takes such a request for chunked. Who passed it on may have taken it otherwise, and then what follows on
         // the connection is not what they looked at.
         if parts.headers.contains_key(header::TRANSFER_ENCODING) && parts.headers.contains_key(header::CONTENT_LENGTH) {
@@ -321,8 +349,7 @@ impl Server {
             must_heed_conditions: door == DoorKind::Api && !parts.method.is_safe(),
             has_seen_if_match: AtomicBool::new(false),
         };
-        let reply: Reply = Guarded((route.handler)(call)).await?;
-        Ok(reply.into_response(route.status, id))
+        Ok((route, call))
     }
 
     fn find(&self, method: &str, path: &str) -> Result<(usize, Params), AppError> {

@@ -55,6 +55,7 @@ impl Cast {
             ("policy changes", side.policy_change(&loud).into_iter().collect()),
             ("policy dry runs", side.dry_run(&loud).into_iter().collect()),
             ("proofs", side.proofs(&loud)),
+            ("health checks", vec![side.ceiling()]),
         ];
         // What a flood is answered is looked at, but a refusal because of its size is what it asks for.
         let unit = |request: Request| vec![request.may_be(&FLOOD_REFUSALS)];

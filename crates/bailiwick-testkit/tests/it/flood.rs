@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bailiwick_app::{AppConfig, Places, TurnsConfig, Work};
+use bailiwick_http::Server;
 use bailiwick_testkit::{Answer, Plane, Request, Tenant, World, WorldOptions};
 use bailiwick_types::{CredentialId, CredentialText, Limit, Limits};
 use serde_json::{Value, json};
@@ -237,19 +238,76 @@ fn own_certificate() -> Arc<rustls::ServerConfig> {
     Arc::new(config.with_single_cert(vec![made.cert.into()], key).unwrap())
 }
 
+/// A node with few places, on which strangers hold each of theirs for so long while others are there.
+fn node_with_strangers(world: &World, stranger_hold: Duration) -> Arc<Server> {
+    let turns = TurnsConfig { short: PLACES, stranger_hold, ..TurnsConfig::default() };
+    let node = world.another_node("another", AppConfig { turns, ..AppConfig::default() });
+    world.block_on(node.app().unseal_with_file(&world.root_key_file())).unwrap();
+    node
+}
+
+fn whoami<'a>(world: &'a World, node: &Arc<Server>) -> Request<'a> {
+    world.request("GET", &own(&world.acme, "whoami")).by(&world.acme.owner).through(node)
+}
+
+#[test]
+fn nothing_is_answered_without_a_credential_while_strangers_have_no_place() {
+    let world = World::two_tenants();
+    let node = node_with_strangers(&world, Duration::from_secs(3_600));
+    whoami(&world, &node).send().expect(200);
+    for _ in 0..PLACES.contested {
+        whoami(&world, &node).send().expect(200);
+        world.request("GET", "/nothing").through(&node).send().expect_refusal(404, "route_not_found");
+    }
+    let rows = node.routes().iter().map(|route| (route.method, concrete(route.path)));
+    let unknown =
+        [("GET", "/nothing"), ("BREW", "/v1/secret/data/a"), ("DELETE", "/healthz"), ("GET", "/v1/sys/health?x=%zz")];
+    let asked: Vec<_> = rows.chain(unknown.map(|(method, path)| (method, path.to_owned()))).collect();
+    let waiting: Vec<_> = asked
+        .into_iter()
+        .map(|(method, path)| {
+            let answer = world.request(method, &path).through(&node).ask();
+            (format!("{method} {path}"), world.block_on(async { tokio::spawn(answer) }))
+        })
+        .collect();
+    world.block_on(async { tokio::time::sleep(Duration::from_millis(300)).await });
+    let answered: Vec<_> = waiting.iter().filter(|(_, task)| task.is_finished()).map(|(name, _)| name).collect();
+    assert!(answered.is_empty(), "{answered:?}");
+    // Others are, and so is who monitors.
+    whoami(&world, &node).send().expect(200);
+    let monitored = node.operations().unwrap();
+    world.request("GET", "/healthz").through(&monitored).send().expect(200);
+    assert!(waiting.len() > 100);
+}
+
+fn concrete(path: &str) -> String {
+    let segments = path.split('/').map(|segment| if segment.starts_with('{') { "x" } else { segment });
+    segments.collect::<Vec<_>>().join("/")
+}
+
 #[test]
 fn a_flood_of_handshakes_does_not_keep_others_from_theirs() {
     const FLOOD: usize = 40;
     let world = World::two_tenants();
     // Two at a time, each for a tenth of a second.
-    let turns = TurnsConfig { short: PLACES, stranger_hold: Duration::from_millis(100), ..TurnsConfig::default() };
-    let node = world.another_node("tls", AppConfig { turns, ..AppConfig::default() });
+    let node = node_with_strangers(&world, Duration::from_millis(100));
+    whoami(&world, &node).send().expect(200);
+    let tenant = |node: &Arc<Server>| {
+        let asked: Vec<_> = (0..200).map(|_| whoami(&world, node).ask()).collect();
+        async {
+            for answer in asked {
+                answer.await.expect(200);
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    };
+    let tenant = tenant(&node);
     world.block_on(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let to = listener.local_addr().unwrap();
         let serving =
             bailiwick_http::serve(node, listener, Some(own_certificate()), Default::default(), std::future::pending());
-        let serving = tokio::spawn(serving);
+        let (serving, asking) = (tokio::spawn(serving), tokio::spawn(tenant));
         let connect = async |from: &str| {
             let socket = tokio::net::TcpSocket::new_v4().unwrap();
             socket.bind(format!("{from}:0").parse().unwrap()).unwrap();
@@ -275,5 +333,6 @@ fn a_flood_of_handshakes_does_not_keep_others_from_theirs() {
             assert_ne!(stream.read(&mut [0; 1_024]).await.unwrap(), 0, "each has its turn in the end");
         }
         serving.abort();
+        asking.abort();
     });
 }
