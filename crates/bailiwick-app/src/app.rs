@@ -305,7 +305,7 @@ impl App {
                 Err(error) if self.should_retry(&error) => continue,
                 Err(error) => {
                     self.counts.count(tenant, Event::Refusal);
-                    return Err(error);
+                    return Err(self.turns.refused(error).await);
                 }
                 Ok(()) => {}
             }
@@ -373,7 +373,7 @@ impl App {
                 Err(error) if self.should_retry(&error) => continue,
                 Err(error) => {
                     self.counts.count(tenant, Event::Refusal);
-                    return Err(error);
+                    return Err(self.turns.refused(error).await);
                 }
                 Ok(()) => {}
             }

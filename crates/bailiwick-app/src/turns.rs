@@ -97,10 +97,10 @@ pub struct TurnsConfig {
     /// How long a refusal is held back, so that who sends the next request when the last one is answered cannot keep the
     /// server busy with refusing.
     pub refusal_delay: Duration,
-    /// How much longer a stranger holds a place that was needed for a moment only: for a failed login, and while others are
-    /// there for all that they are answered without a credential. It costs little and waits for nothing, so it is this that
-    /// bounds how much of it there is in a second.
-    pub stranger_hold: Duration,
+    /// How much longer a place is held that was needed for a moment only: for a failed login, a refusal by rate, and, while
+    /// others are there, for what is answered without a credential. These cost little and wait for nothing, so it is this
+    /// that bounds how many there are in a second.
+    pub brief_hold: Duration,
 }
 
 impl Default for TurnsConfig {
@@ -115,7 +115,7 @@ impl Default for TurnsConfig {
             long: places(2 * cores, cores / 2, cores / 2, 10),
             proof: places(cores, cores / 2, cores / 2, 100),
             refusal_delay: Duration::from_millis(500),
-            stranger_hold: Duration::from_millis(5),
+            brief_hold: Duration::from_millis(5),
         }
     }
 }
@@ -129,7 +129,7 @@ pub(crate) struct Turns {
     long: Arc<Scheduler>,
     proof: Arc<Scheduler>,
     refusal_delay: Duration,
-    stranger_hold: Duration,
+    brief_hold: Duration,
     /// Which tenant a credential was of when it was good, by a keyed hash of its text.
     familiar: Cache<u64, TenantId>,
     keyed: RandomState,
@@ -142,7 +142,7 @@ impl Turns {
             long: Scheduler::new(config.long),
             proof: Scheduler::new(config.proof),
             refusal_delay: config.refusal_delay,
-            stranger_hold: config.stranger_hold,
+            brief_hold: config.brief_hold,
             familiar: Cache::new(FAMILIAR_MAX),
             keyed: RandomState::new(),
         }
@@ -155,10 +155,10 @@ impl Turns {
         }
     }
 
-    /// An admission that failed, after as long as it is to hold its turn.
+    /// An admission that failed, or a request that is one too many, after as long as it is to hold its turn.
     pub(crate) async fn refused(&self, error: AppError) -> AppError {
-        if error.class() == ErrorClass::Unauthenticated {
-            tokio::time::sleep(self.stranger_hold).await;
+        if matches!(error.class(), ErrorClass::Unauthenticated | ErrorClass::Limited) {
+            tokio::time::sleep(self.brief_hold).await;
         }
         error
     }
@@ -228,7 +228,7 @@ impl App {
         // As for a request: whoever is ready now comes first.
         tokio::task::yield_now().await;
         let done = work.await;
-        let hold = self.turns.stranger_hold;
+        let hold = self.turns.brief_hold;
         if !hold.is_zero() && scheduler.is_contested() {
             tokio::spawn(async move {
                 tokio::time::sleep(hold).await;

@@ -152,8 +152,8 @@ impl Machine {
         let store = SimStore::new(engine, self.is_full, self.leak);
         // A request that is held up keeps its place, and must not keep those that come after it from theirs.
         let places = Places { total: 1_000, share: 1_000, contested: 1_000, quantum: Duration::from_millis(1) };
-        let (refusal_delay, stranger_hold) = (Duration::ZERO, Duration::ZERO);
-        let turns = TurnsConfig { short: places, long: places, proof: places, refusal_delay, stranger_hold };
+        let (refusal_delay, brief_hold) = (Duration::ZERO, Duration::ZERO);
+        let turns = TurnsConfig { short: places, long: places, proof: places, refusal_delay, brief_hold };
         let config = AppConfig { delete_hold_min: Duration::from_secs(3_600), turns, ..AppConfig::default() };
         let app =
             App::new(Arc::clone(&store) as _, Arc::clone(&self.clock) as _, Arc::clone(&self.random) as _, config);

@@ -185,7 +185,7 @@ impl World {
         let observed = Arc::new(Observed::new(Arc::clone(&store) as Arc<dyn Store>));
         let mut config = self.options.app.clone();
         // The only waits that the world's clock does not decide about.
-        (config.turns.refusal_delay, config.turns.stranger_hold) = (Duration::ZERO, Duration::ZERO);
+        (config.turns.refusal_delay, config.turns.brief_hold) = (Duration::ZERO, Duration::ZERO);
         let app = App::new(
             Arc::clone(&observed) as Arc<dyn Store>,
             Arc::clone(&self.clock) as _,

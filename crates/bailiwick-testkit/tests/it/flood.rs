@@ -160,7 +160,8 @@ fn who_forges_a_tenants_credentials_takes_none_of_its_turns() {
 /// Everybody may ask whether the node is ready, and it asks the store.
 #[test]
 fn however_many_ask_whether_it_is_ready_the_store_is_asked_a_few_times() {
-    let world = world(PLACES, 5);
+    // All of them at the same time: nobody waits for a turn.
+    let world = world(Places { total: 400, share: 200, contested: 200, ..PLACES }, 5);
     world.operations();
     let answers = at_once(&world, (0..200).map(|_| world.request("GET", "/readyz")).collect());
     assert!(answers.iter().all(|(answer, _)| answer.status == 200));
@@ -238,46 +239,62 @@ fn own_certificate() -> Arc<rustls::ServerConfig> {
     Arc::new(config.with_single_cert(vec![made.cert.into()], key).unwrap())
 }
 
-/// A node with few places, on which strangers hold each of theirs for so long while others are there.
-fn node_with_strangers(world: &World, stranger_hold: Duration) -> Arc<Server> {
-    let turns = TurnsConfig { short: PLACES, stranger_hold, ..TurnsConfig::default() };
-    let node = world.another_node("another", AppConfig { turns, ..AppConfig::default() });
+/// A node with few places, on which what needs one for a moment only holds it for so long.
+fn node_that_holds(world: &World, brief_hold: Duration, limits: Limits) -> Arc<Server> {
+    let turns = TurnsConfig { short: PLACES, brief_hold, ..TurnsConfig::default() };
+    let node = world.another_node("another", AppConfig { turns, limits, ..AppConfig::default() });
     world.block_on(node.app().unseal_with_file(&world.root_key_file())).unwrap();
     node
 }
 
-fn whoami<'a>(world: &'a World, node: &Arc<Server>) -> Request<'a> {
-    world.request("GET", &own(&world.acme, "whoami")).by(&world.acme.owner).through(node)
+fn whoami<'a>(world: &'a World, tenant: &Tenant, node: &Arc<Server>) -> Request<'a> {
+    world.request("GET", &own(tenant, "whoami")).by(&tenant.owner).through(node)
+}
+
+/// Sends them all, and says which are answered before long.
+fn answered(world: &World, requests: Vec<(String, Request<'_>)>) -> Vec<String> {
+    let asked: Vec<_> = requests.into_iter().map(|(name, request)| (name, request.ask())).collect();
+    world.block_on(async {
+        let tasks: Vec<_> = asked.into_iter().map(|(name, asked)| (name, tokio::spawn(asked))).collect();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        tasks.into_iter().filter(|(_, task)| task.is_finished()).map(|(name, _)| name).collect()
+    })
+}
+
+#[test]
+fn who_asks_more_than_it_may_is_refused_in_its_turns() {
+    let world = World::two_tenants();
+    let mut limits = Limits::default();
+    limits.set(Limit::RequestsPerSecond, Some(2));
+    let node = node_that_holds(&world, Duration::from_secs(3_600), limits);
+    for _ in 0..2 {
+        whoami(&world, &world.acme, &node).send().expect(200);
+    }
+    let more = (0..10).map(|n| (n.to_string(), whoami(&world, &world.acme, &node))).collect();
+    assert!(answered(&world, more).is_empty(), "a refusal takes no time");
+    whoami(&world, &world.globex, &node).send().expect(200);
 }
 
 #[test]
 fn nothing_is_answered_without_a_credential_while_strangers_have_no_place() {
     let world = World::two_tenants();
-    let node = node_with_strangers(&world, Duration::from_secs(3_600));
-    whoami(&world, &node).send().expect(200);
+    let node = node_that_holds(&world, Duration::from_secs(3_600), Limits::default());
     for _ in 0..PLACES.contested {
-        whoami(&world, &node).send().expect(200);
+        whoami(&world, &world.acme, &node).send().expect(200);
         world.request("GET", "/nothing").through(&node).send().expect_refusal(404, "route_not_found");
     }
     let rows = node.routes().iter().map(|route| (route.method, concrete(route.path)));
     let unknown =
         [("GET", "/nothing"), ("BREW", "/v1/secret/data/a"), ("DELETE", "/healthz"), ("GET", "/v1/sys/health?x=%zz")];
-    let asked: Vec<_> = rows.chain(unknown.map(|(method, path)| (method, path.to_owned()))).collect();
-    let waiting: Vec<_> = asked
-        .into_iter()
-        .map(|(method, path)| {
-            let answer = world.request(method, &path).through(&node).ask();
-            (format!("{method} {path}"), world.block_on(async { tokio::spawn(answer) }))
-        })
-        .collect();
-    world.block_on(async { tokio::time::sleep(Duration::from_millis(300)).await });
-    let answered: Vec<_> = waiting.iter().filter(|(_, task)| task.is_finished()).map(|(name, _)| name).collect();
-    assert!(answered.is_empty(), "{answered:?}");
+    let asked = rows.chain(unknown.map(|(method, path)| (method, path.to_owned())));
+    let asked = asked.map(|(method, path)| (format!("{method} {path}"), world.request(method, &path).through(&node)));
+    let asked: Vec<_> = asked.collect();
+    assert!(asked.len() > 100);
+    assert_eq!(answered(&world, asked), Vec::<String>::new());
     // Others are, and so is who monitors.
-    whoami(&world, &node).send().expect(200);
+    whoami(&world, &world.acme, &node).send().expect(200);
     let monitored = node.operations().unwrap();
     world.request("GET", "/healthz").through(&monitored).send().expect(200);
-    assert!(waiting.len() > 100);
 }
 
 fn concrete(path: &str) -> String {
@@ -290,18 +307,15 @@ fn a_flood_of_handshakes_does_not_keep_others_from_theirs() {
     const FLOOD: usize = 40;
     let world = World::two_tenants();
     // Two at a time, each for a tenth of a second.
-    let node = node_with_strangers(&world, Duration::from_millis(100));
-    whoami(&world, &node).send().expect(200);
-    let tenant = |node: &Arc<Server>| {
-        let asked: Vec<_> = (0..200).map(|_| whoami(&world, node).ask()).collect();
-        async {
-            for answer in asked {
-                answer.await.expect(200);
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
+    let node = node_that_holds(&world, Duration::from_millis(100), Limits::default());
+    whoami(&world, &world.acme, &node).send().expect(200);
+    let asked: Vec<_> = (0..200).map(|_| whoami(&world, &world.acme, &node).ask()).collect();
+    let tenant = async {
+        for answer in asked {
+            answer.await.expect(200);
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    let tenant = tenant(&node);
     world.block_on(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let to = listener.local_addr().unwrap();
