@@ -102,8 +102,9 @@ fn plain(text: &str) -> String {
         (r"\b\d+[smhd] ago\b|\bin \d+[smhd]\b", "SOON"),
         (r"\(now\)", "(SOON)"),
         (r"  now\b", "  SOON"),
-        (r"\b[0-9A-Za-z+/]{43}=", "HASH"),
-        (r"\b[0-9A-Za-z+/]{22}==", "SALT"),
+        // Base64 may begin with what is no letter.
+        (r"(^|[^0-9A-Za-z+/])[0-9A-Za-z+/]{43}=", "${1}HASH"),
+        (r"(^|[^0-9A-Za-z+/])[0-9A-Za-z+/]{22}==", "${1}SALT"),
         (r"\+[0-9a-f]{8}\+[0-9A-Za-z+/]{44}", "+VKEY"),
         (r"\b127\.0\.0\.1:\d+", "ADDRESS"),
         (r"\b\d+\.\d [KM]iB\b", "SIZE"),
