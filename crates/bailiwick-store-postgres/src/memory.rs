@@ -13,9 +13,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bailiwick_store::{Head, Kept, Look, Record, Space};
+use bailiwick_store::{Head, Kept, Look, Owner, Place, Record, Space};
 use bailiwick_types::TenantId;
-use equivalent::Equivalent;
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use tokio::time::Instant;
@@ -23,40 +22,18 @@ use tokio::time::Instant;
 /// How long after another node has changed a tenant's row this node asks before it appends.
 const SHARED_FOR: Duration = Duration::from_millis(500);
 
-/// Where a record is, under its tenant's generation.
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct Place {
-    generation: u64,
+/// A tenant for as long as no other node has changed it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Generation {
     tenant: TenantId,
-    space: Space,
-    key: Box<[u8]>,
+    number: u64,
 }
 
-/// The same, borrowed: alike in its hash.
-#[derive(Hash)]
-struct At<'a> {
-    generation: u64,
-    tenant: TenantId,
-    space: Space,
-    key: &'a [u8],
-}
+impl Owner for Generation {
+    type Tenant = TenantId;
 
-impl Equivalent<Place> for At<'_> {
-    fn equivalent(&self, place: &Place) -> bool {
-        let Place { generation, tenant, space, key } = place;
-        (self.generation, self.tenant, self.space, self.key) == (*generation, *tenant, *space, &**key)
-    }
-}
-
-impl bailiwick_store::Place for Place {
-    type Owner = TenantId;
-
-    fn owner(&self) -> TenantId {
+    fn tenant(self) -> TenantId {
         self.tenant
-    }
-
-    fn key_len(&self) -> usize {
-        self.key.len()
     }
 }
 
@@ -70,7 +47,7 @@ struct Seen {
 /// A node's memory.
 pub(crate) struct Memory {
     heads: Cache<TenantId, Arc<Mutex<Seen>>>,
-    records: Kept<Place>,
+    records: Kept<Generation>,
     generations: AtomicU64,
 }
 
@@ -95,7 +72,7 @@ impl Memory {
     pub(crate) fn record(&self, tenant: TenantId, space: Space, key: &[u8]) -> Option<(u64, Arc<Record>)> {
         let seen = self.heads.get(&tenant)?;
         let seen = seen.lock();
-        let record = self.records.get(&At { generation: seen.generation, tenant, space, key })?;
+        let record = self.records.get(Generation { tenant, number: seen.generation }, space, key)?;
         Some((seen.head.revision, record))
     }
 
@@ -104,7 +81,7 @@ impl Memory {
         let Some(seen) = self.heads.get(&tenant) else { return };
         let seen = seen.lock();
         if seen.head.revision == revision {
-            let place = Place { generation: seen.generation, tenant, space, key: key.into() };
+            let place = Place::new(Generation { tenant, number: seen.generation }, space, key);
             if let Look::Gap(Some(gap)) = self.records.look(&place) {
                 gap.fill(Arc::new(record.clone()));
             }
@@ -130,7 +107,7 @@ impl Memory {
             seen.generation = self.next_generation();
         }
         for (space, key) in written {
-            self.records.remove(&At { generation: seen.generation, tenant, space, key });
+            self.records.remove(Generation { tenant, number: seen.generation }, space, key);
         }
         seen.head = head;
     }

@@ -6,53 +6,31 @@
 
 use std::sync::Arc;
 
-use bailiwick_store::{Kept, Look, Record, Space};
-use equivalent::Equivalent;
+use bailiwick_store::{Kept, Look, Owner, Record, Space};
 
 use crate::read::Read;
 
+/// A tenant, by its number: it keeps that for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct No(i64);
+
+impl Owner for No {
+    type Tenant = i64;
+
+    fn tenant(self) -> i64 {
+        self.0
+    }
+}
+
 /// Where a record is.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Place {
-    no: i64,
-    space: Space,
-    key: Box<[u8]>,
-}
+pub(crate) type Place = bailiwick_store::Place<No>;
 
-/// The same, borrowed: alike in its hash.
-#[derive(Hash)]
-struct At<'a> {
-    no: i64,
-    space: Space,
-    key: &'a [u8],
-}
-
-impl Equivalent<Place> for At<'_> {
-    fn equivalent(&self, place: &Place) -> bool {
-        self.no == place.no && self.space == place.space && *self.key == *place.key
-    }
-}
-
-impl Place {
-    pub(crate) fn new(no: i64, space: Space, key: &[u8]) -> Self {
-        Self { no, space, key: key.into() }
-    }
-}
-
-impl bailiwick_store::Place for Place {
-    type Owner = i64;
-
-    fn owner(&self) -> i64 {
-        self.no
-    }
-
-    fn key_len(&self) -> usize {
-        self.key.len()
-    }
+pub(crate) fn place(no: i64, space: Space, key: &[u8]) -> Place {
+    Place::new(No(no), space, key)
 }
 
 /// The cache.
-pub(crate) struct Records(Kept<Place>);
+pub(crate) struct Records(Kept<No>);
 
 impl Records {
     /// One that holds about so many bytes.
@@ -62,7 +40,7 @@ impl Records {
 
     /// The record at a place, if it is here.
     pub(crate) fn get(&self, no: i64, space: Space, key: &[u8]) -> Option<Record> {
-        self.0.get(&At { no, space, key }).map(|record| Record::clone(&record))
+        self.0.get(No(no), space, key).map(|record| Record::clone(&record))
     }
 
     /// Reads a record from the tables, to keep it.
@@ -81,7 +59,7 @@ impl Records {
 
     /// A record was written.
     pub(crate) fn forget(&self, place: &Place) {
-        self.0.remove(place);
+        self.0.remove(place.owner, place.space, &place.key);
     }
 
     /// Nothing is known about what is on disk any more.
@@ -101,7 +79,7 @@ mod tests {
     #[test]
     fn what_was_read_before_a_write_is_not_kept_after_it() {
         let records = Records::new(1 << 20);
-        let place = Place::new(1, Space::Secret, b"key");
+        let place = super::place(1, Space::Secret, b"key");
         let found = records.read(&place, || {
             records.forget(&place);
             Ok(Ok(Some(record(1))))
@@ -117,11 +95,11 @@ mod tests {
     #[test]
     fn places_are_told_apart_and_absence_is_not_kept() {
         let records = Records::new(1 << 20);
-        records.read(&Place::new(1, Space::Secret, b"key"), || Ok(Ok(Some(record(1))))).unwrap().unwrap();
+        records.read(&super::place(1, Space::Secret, b"key"), || Ok(Ok(Some(record(1))))).unwrap().unwrap();
         assert_eq!(records.get(2, Space::Secret, b"key"), None);
         assert_eq!(records.get(1, Space::Mount, b"key"), None);
         assert_eq!(records.get(1, Space::Secret, b"ke"), None);
-        let absent = Place::new(3, Space::Secret, b"key");
+        let absent = super::place(3, Space::Secret, b"key");
         assert_eq!(records.read(&absent, || Ok(Ok(None))).unwrap().unwrap(), None);
         assert_eq!(records.read(&absent, || Ok(Ok(Some(record(1))))).unwrap().unwrap(), Some(record(1)));
     }

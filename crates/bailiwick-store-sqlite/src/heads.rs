@@ -19,7 +19,7 @@ use bytes::BytesMut;
 use quick_cache::unsync::Cache;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::cache::Place;
+use crate::cache::{Place, place};
 use crate::error::Fail;
 use crate::log;
 use crate::pool::Memory;
@@ -138,7 +138,7 @@ impl Heads {
 
     /// The version of a record that the group or one before it has written, if it is not in the tables yet.
     pub(crate) fn version(&self, no: i64, space: Space, key: &[u8]) -> Option<Option<u64>> {
-        match self.written.get(&Place::new(no, space, key)) {
+        match self.written.get(&place(no, space, key)) {
             Some(version) => Some(*version),
             None => self.memory.tail.record(no, space, key).map(|value| value.map(|value| value.version)),
         }
@@ -151,7 +151,7 @@ impl Heads {
         self.subtrees.extend(subtrees.into_iter().map(|subtree| (head.no, subtree)));
         for write in &part.writes {
             let version = write.value.as_ref().map(|(version, _)| *version);
-            self.written.insert(Place::new(head.no, write.space, &write.key), version);
+            self.written.insert(place(head.no, write.space, &write.key), version);
         }
     }
 
@@ -162,7 +162,7 @@ impl Heads {
 
     /// Notes that a record was removed from its table.
     pub(crate) fn removed(&mut self, no: i64, space: Space, key: &[u8]) {
-        self.written.entry(Place::new(no, space, key)).or_insert(None);
+        self.written.entry(place(no, space, key)).or_insert(None);
     }
 
     /// Logs that a tenant has no records left.
@@ -189,7 +189,7 @@ impl Heads {
         let log = std::mem::take(&mut self.log).freeze();
         for no in self.stripped.drain(..) {
             for (space, key) in self.memory.tail.strip(no) {
-                self.memory.records.forget(&Place::new(no, space, &key));
+                self.memory.records.forget(&place(no, space, &key));
             }
         }
         let stands = self.group.values().map(|head| (head.no, &head.row));

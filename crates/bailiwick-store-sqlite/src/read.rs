@@ -13,7 +13,7 @@ use bailiwick_types::{TenantId, Timestamp};
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, OptionalExtension, Params, Row, Transaction, params};
 
-use crate::cache::Place;
+use crate::cache::place;
 use crate::log::Value;
 use crate::pool::Memory;
 use crate::run;
@@ -182,7 +182,7 @@ pub(crate) fn record(
     key: &[u8],
 ) -> Read<Option<Record>> {
     let Some(no) = number(conn, memory, tenant)? else { return Ok(Ok(None)) };
-    memory.records.read(&Place::new(no, space, key), || {
+    memory.records.read(&place(no, space, key), || {
         let _steady = memory.tail.steady();
         if let Some(changed) = memory.tail.record(no, space, key) {
             return Ok(Ok(changed.map(|value| value.to_record())));

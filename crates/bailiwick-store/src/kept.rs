@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 use quick_cache::sync::{Cache, GuardResult, PlaceholderGuard};
 use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
 
-use crate::Record;
+use crate::{Record, Space};
 
 /// Of the whole, what a tenant may have without making room itself.
 const SHARE: u64 = 8;
@@ -30,98 +30,129 @@ const LARGEST: u64 = 64;
 /// What a record takes beside its bytes, about.
 const OVERHEAD: usize = 200;
 
-/// Where a record is, with whose it is.
-pub trait Place: Clone + Eq + Hash {
-    /// A tenant, as the engine calls it.
-    type Owner: Copy + Eq + Hash;
-    /// Whose the record is.
-    fn owner(&self) -> Self::Owner;
-    /// How many bytes its key has.
-    fn key_len(&self) -> usize;
+/// Whose a record is, as the engine calls that.
+pub trait Owner: Copy + Eq + Hash {
+    /// What counts as one tenant.
+    type Tenant: Copy + Eq + Hash;
+    /// Which tenant that is.
+    fn tenant(self) -> Self::Tenant;
+}
+
+/// Where a record is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Place<O> {
+    /// Whose it is.
+    pub owner: O,
+    /// Its space.
+    pub space: Space,
+    /// Its key.
+    pub key: Box<[u8]>,
+}
+
+impl<O> Place<O> {
+    /// This place.
+    pub fn new(owner: O, space: Space, key: &[u8]) -> Self {
+        Self { owner, space, key: key.into() }
+    }
+}
+
+/// The same, borrowed: alike in its hash.
+#[derive(Hash)]
+struct At<'a, O> {
+    owner: O,
+    space: Space,
+    key: &'a [u8],
+}
+
+impl<O: Eq> Equivalent<Place<O>> for At<'_, O> {
+    fn equivalent(&self, place: &Place<O>) -> bool {
+        self.owner == place.owner && self.space == place.space && *self.key == *place.key
+    }
 }
 
 /// The records.
-pub struct Kept<P: Place> {
+pub struct Kept<O: Owner> {
     /// Those of tenants that have less than their share.
-    common: Part<P>,
+    common: Part<O>,
     /// Further ones of tenants that have it.
-    crowd: Part<P>,
-    shares: Arc<Shares<P::Owner>>,
+    crowd: Part<O>,
+    shares: Arc<Shares<O::Tenant>>,
     largest: u64,
 }
 
 /// What is known of a place.
-pub enum Look<'a, P: Place> {
+pub enum Look<'a, O: Owner> {
     /// The record in it.
     Record(Arc<Record>),
     /// Nothing. Whoever reads the record now may put it there, unless somebody else is about to.
-    Gap(Option<Gap<'a, P>>),
+    Gap(Option<Gap<'a, O>>),
 }
 
 /// The right to put a record into its place. It is void once the place was removed.
-pub struct Gap<'a, P: Place> {
-    kept: &'a Kept<P>,
-    place: P,
-    guard: Guard<'a, P>,
+pub struct Gap<'a, O: Owner> {
+    kept: &'a Kept<O>,
+    place: Place<O>,
+    guard: Guard<'a, O>,
     is_common: bool,
 }
 
-type Part<P> = Cache<P, Arc<Record>, ByBytes, DefaultHashBuilder, Leaving<<P as Place>::Owner>>;
-type Guard<'a, P> = PlaceholderGuard<'a, P, Arc<Record>, ByBytes, DefaultHashBuilder, Leaving<<P as Place>::Owner>>;
+type Part<O> = Cache<Place<O>, Arc<Record>, ByBytes, DefaultHashBuilder, Leaving<<O as Owner>::Tenant>>;
+type Guard<'a, O> =
+    PlaceholderGuard<'a, Place<O>, Arc<Record>, ByBytes, DefaultHashBuilder, Leaving<<O as Owner>::Tenant>>;
 
 #[derive(Clone)]
 struct ByBytes;
 
-impl<P: Place> Weighter<P, Arc<Record>> for ByBytes {
-    fn weight(&self, place: &P, record: &Arc<Record>) -> u64 {
-        let bytes = place.key_len().saturating_add(record.sealed.len()).saturating_add(OVERHEAD);
+impl<O: Owner> Weighter<Place<O>, Arc<Record>> for ByBytes {
+    fn weight(&self, place: &Place<O>, record: &Arc<Record>) -> u64 {
+        let bytes = place.key.len().saturating_add(record.sealed.len()).saturating_add(OVERHEAD);
         u64::try_from(bytes).unwrap_or(u64::MAX)
     }
 }
 
 /// Sees what is pushed out, if anybody counts it.
 #[derive(Clone)]
-struct Leaving<O>(Option<Arc<Shares<O>>>);
+struct Leaving<T>(Option<Arc<Shares<T>>>);
 
-impl<P: Place> Lifecycle<P, Arc<Record>> for Leaving<P::Owner> {
+impl<O: Owner> Lifecycle<Place<O>, Arc<Record>> for Leaving<O::Tenant> {
     type RequestState = ();
 
-    fn on_evict(&self, (): &mut (), place: P, record: Arc<Record>) {
+    fn on_evict(&self, (): &mut (), place: Place<O>, record: Arc<Record>) {
         if let Some(shares) = &self.0 {
-            shares.less(place.owner(), ByBytes.weight(&place, &record));
+            shares.less(place.owner.tenant(), ByBytes.weight(&place, &record));
         }
     }
 }
 
 /// How many bytes each has in the common part.
-struct Shares<O> {
-    of: Mutex<HashMap<O, u64>>,
+struct Shares<T> {
+    of: Mutex<HashMap<T, u64>>,
     most: u64,
 }
 
-impl<O: Eq + Hash> Shares<O> {
-    fn has_all(&self, owner: &O) -> bool {
-        self.of.lock().get(owner).is_some_and(|bytes| *bytes >= self.most)
+impl<T: Eq + Hash> Shares<T> {
+    fn has_all(&self, tenant: &T) -> bool {
+        self.of.lock().get(tenant).is_some_and(|bytes| *bytes >= self.most)
     }
 
-    fn more(&self, owner: O, bytes: u64) {
+    fn more(&self, tenant: T, bytes: u64) {
         let mut of = self.of.lock();
-        let has = of.entry(owner).or_default();
+        let has = of.entry(tenant).or_default();
         *has = has.saturating_add(bytes);
     }
 
-    fn less(&self, owner: O, bytes: u64) {
+    fn less(&self, tenant: T, bytes: u64) {
         let mut of = self.of.lock();
-        if let Some(has) = of.get_mut(&owner) {
+        if let Some(has) = of.get_mut(&tenant) {
             *has = has.saturating_sub(bytes);
             if *has == 0 {
-                of.remove(&owner);
+                of.remove(&tenant);
             }
         }
     }
 }
 
-impl<P: Place> Kept<P> {
+impl<O: Owner> Kept<O> {
     /// Room for so many bytes.
     pub fn new(bytes: u64) -> Self {
         /// A guess at the size of a record; it sizes the table of keys.
@@ -137,13 +168,14 @@ impl<P: Place> Kept<P> {
     }
 
     /// The record in a place, if it is here.
-    pub fn get<Q: Hash + Equivalent<P> + ?Sized>(&self, place: &Q) -> Option<Arc<Record>> {
-        self.common.get(place).or_else(|| self.crowd.get(place))
+    pub fn get(&self, owner: O, space: Space, key: &[u8]) -> Option<Arc<Record>> {
+        let at = At { owner, space, key };
+        self.common.get(&at).or_else(|| self.crowd.get(&at))
     }
 
     /// The record in a place, or the right to put it there. To be asked for before the record is read.
-    pub fn look(&self, place: &P) -> Look<'_, P> {
-        let is_common = !self.shares.has_all(&place.owner());
+    pub fn look(&self, place: &Place<O>) -> Look<'_, O> {
+        let is_common = !self.shares.has_all(&place.owner.tenant());
         let part = if is_common { &self.common } else { &self.crowd };
         match part.get_value_or_guard(place, Some(Duration::ZERO)) {
             GuardResult::Value(record) => Look::Record(record),
@@ -153,11 +185,12 @@ impl<P: Place> Kept<P> {
     }
 
     /// There is something else in the place now, or nothing.
-    pub fn remove<Q: Hash + Equivalent<P> + ?Sized>(&self, place: &Q) {
-        if let Some((place, record)) = self.common.remove(place) {
-            self.shares.less(place.owner(), ByBytes.weight(&place, &record));
+    pub fn remove(&self, owner: O, space: Space, key: &[u8]) {
+        let at = At { owner, space, key };
+        if let Some((place, record)) = self.common.remove(&at) {
+            self.shares.less(place.owner.tenant(), ByBytes.weight(&place, &record));
         }
-        self.crowd.remove(place);
+        self.crowd.remove(&at);
     }
 
     /// Nothing is known any more.
@@ -168,24 +201,24 @@ impl<P: Place> Kept<P> {
         self.shares.of.lock().clear();
     }
 
-    /// About how many bytes all of them take.
-    pub fn bytes(&self) -> u64 {
+    #[cfg(test)]
+    fn bytes(&self) -> u64 {
         self.common.weight().saturating_add(self.crowd.weight())
     }
 }
 
-impl<P: Place> Gap<'_, P> {
+impl<O: Owner> Gap<'_, O> {
     /// Puts the record there, if nobody has said meanwhile that it is another one.
     pub fn fill(self, record: Arc<Record>) {
-        let (owner, bytes) = (self.place.owner(), ByBytes.weight(&self.place, &record));
+        let (tenant, bytes) = (self.place.owner.tenant(), ByBytes.weight(&self.place, &record));
         if bytes > self.kept.largest {
             return;
         }
         // Before it is there: it may be pushed out at once.
         let shares = self.is_common.then_some(&self.kept.shares);
-        shares.inspect(|shares| shares.more(owner, bytes));
+        shares.inspect(|shares| shares.more(tenant, bytes));
         if self.guard.insert(record).is_err() {
-            shares.inspect(|shares| shares.less(owner, bytes));
+            shares.inspect(|shares| shares.less(tenant, bytes));
         }
     }
 }
@@ -194,16 +227,23 @@ impl<P: Place> Gap<'_, P> {
 mod tests {
     use super::*;
 
-    type At = (u8, u32);
+    impl Owner for u8 {
+        type Tenant = Self;
+        fn tenant(self) -> Self {
+            self
+        }
+    }
 
-    impl Place for At {
-        type Owner = u8;
-        fn owner(&self) -> u8 {
-            self.0
-        }
-        fn key_len(&self) -> usize {
-            4
-        }
+    fn at((owner, n): (u8, u32)) -> Place<u8> {
+        Place::new(owner, Space::Secret, &n.to_be_bytes())
+    }
+
+    fn get(kept: &Kept<u8>, (owner, n): (u8, u32)) -> Option<Arc<Record>> {
+        kept.get(owner, Space::Secret, &n.to_be_bytes())
+    }
+
+    fn remove(kept: &Kept<u8>, (owner, n): (u8, u32)) {
+        kept.remove(owner, Space::Secret, &n.to_be_bytes());
     }
 
     const BYTES: u64 = 1 << 20;
@@ -215,17 +255,17 @@ mod tests {
     }
 
     /// Reads, as often as makes a record one that is read often.
-    fn read(kept: &Kept<At>, place: At) {
+    fn read(kept: &Kept<u8>, place: (u8, u32)) {
         for _ in 0..3 {
-            if kept.get(&place).is_none()
-                && let Look::Gap(Some(gap)) = kept.look(&place)
+            if get(kept, place).is_none()
+                && let Look::Gap(Some(gap)) = kept.look(&at(place))
             {
                 gap.fill(record(1));
             }
         }
     }
 
-    fn counted(kept: &Kept<At>) -> u64 {
+    fn counted(kept: &Kept<u8>) -> u64 {
         kept.shares.of.lock().values().sum()
     }
 
@@ -237,12 +277,12 @@ mod tests {
         for n in 0..MANY {
             read(&kept, (2, n));
         }
-        assert!(little().all(|place| kept.get(&place).is_some()));
+        assert!(little().all(|place| get(&kept, place).is_some()));
         let has = |owner| kept.shares.of.lock().get(&owner).copied().unwrap_or_default();
         assert!(has(2) >= BYTES / SHARE && has(2) < BYTES / SHARE + 1_000, "{}", has(2));
         assert!(kept.bytes() <= BYTES);
         // It keeps what it has read last all the same.
-        assert!((MANY - 100..MANY).filter(|n| kept.get(&(2, *n)).is_some()).count() > 90);
+        assert!((MANY - 100..MANY).filter(|n| get(&kept, (2, *n)).is_some()).count() > 90);
     }
 
     #[test]
@@ -254,7 +294,7 @@ mod tests {
         assert!(kept.bytes() <= BYTES && kept.bytes() > BYTES / 2);
         assert_eq!(counted(&kept), kept.common.weight(), "what is pushed out is not counted");
         for n in MANY - 500..MANY {
-            kept.remove(&(u8::try_from(n % 200).unwrap(), n));
+            remove(&kept, (u8::try_from(n % 200).unwrap(), n));
         }
         assert_eq!(counted(&kept), kept.common.weight(), "nor what is removed");
         kept.clear();
@@ -263,24 +303,24 @@ mod tests {
 
     #[test]
     fn what_was_read_before_a_removal_is_not_kept_after_it() {
-        let removals: [fn(&Kept<At>); 2] = [|kept| kept.remove(&(1, 1)), Kept::clear];
+        let removals: [fn(&Kept<u8>); 2] = [|kept| remove(kept, (1, 1)), Kept::clear];
         for owner_has_its_share in [false, true] {
-            for remove in removals {
+            for take_out in removals {
                 let kept = Kept::new(BYTES);
                 for n in 2..if owner_has_its_share { MANY } else { 2 } {
                     read(&kept, (1, n));
                 }
                 let before = counted(&kept);
-                let Look::Gap(Some(gap)) = kept.look(&(1, 1)) else { panic!("it was never read") };
-                assert!(matches!(kept.look(&(1, 1)), Look::Gap(None)), "somebody else is reading it");
-                remove(&kept);
+                let Look::Gap(Some(gap)) = kept.look(&at((1, 1))) else { panic!("it was never read") };
+                assert!(matches!(kept.look(&at((1, 1))), Look::Gap(None)), "somebody else is reading it");
+                take_out(&kept);
                 gap.fill(record(1));
-                assert!(kept.get(&(1, 1)).is_none());
+                assert!(get(&kept, (1, 1)).is_none());
                 assert!(counted(&kept) <= before);
                 read(&kept, (1, 1));
-                assert_eq!(kept.get(&(1, 1)), Some(record(1)));
-                kept.remove(&(1, 1));
-                assert!(kept.get(&(1, 1)).is_none());
+                assert_eq!(get(&kept, (1, 1)), Some(record(1)));
+                remove(&kept, (1, 1));
+                assert!(get(&kept, (1, 1)).is_none());
             }
         }
     }
@@ -289,10 +329,10 @@ mod tests {
     fn what_is_too_large_is_not_kept() {
         let kept = Kept::new(BYTES);
         for (len, is_kept) in [(BYTES / LARGEST - 1_000, true), (BYTES / LARGEST, false)] {
-            let Look::Gap(Some(gap)) = kept.look(&(1, 1)) else { panic!("it was never read") };
+            let Look::Gap(Some(gap)) = kept.look(&at((1, 1))) else { panic!("it was never read") };
             gap.fill(Arc::new(Record { version: 1, sealed: vec![7; usize::try_from(len).unwrap()] }));
-            assert_eq!(kept.get(&(1, 1)).is_some(), is_kept);
-            kept.remove(&(1, 1));
+            assert_eq!(get(&kept, (1, 1)).is_some(), is_kept);
+            remove(&kept, (1, 1));
         }
         assert_eq!(counted(&kept), 0);
     }

@@ -29,7 +29,7 @@ use bailiwick_types::{TenantId, Timestamp};
 pub use commit::{Commit, Committed, Expect, HeaderChange, NewEntry, Part, Receipt, Restored, Wake, Write};
 pub use error::{CommitError, StoreError};
 pub use head::{Head, Subtree};
-pub use kept::{Gap, Kept, Look, Place};
+pub use kept::{Gap, Kept, Look, Owner, Place};
 pub use record::{Child, Counts, Header, Known, Record, Space, StoredEntry, Totals};
 
 /// A storage engine. Cheap to share (`Arc<dyn Store>`), safe for concurrent use.

@@ -1,8 +1,8 @@
 //! A flood: one tenant asks for more than the server can do, with everything that it can ask for, and the other is served
 //! in its turn.
 //!
-//! Turns are counted; nothing here is timed (but for handshakes, of which each holds its turn for long). What a flood costs the neighbour in time is measured by
-//! `cargo xtask bench --only neighbour`.
+//! Turns are counted; nothing here is timed (but for handshakes, of which each holds its turn for long). What a flood costs
+//! the neighbour in time is measured by `cargo xtask bench --only neighbour`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
