@@ -390,6 +390,22 @@ async fn what_cannot_be_moved_out_of_the_log_is_not_lost() {
     assert_eq!(setup.texts(A).await, ["one", "two", "three"]);
 }
 
+/// The disk has room again: the log is not to grow for long by what is committed from then on.
+#[tokio::test]
+async fn what_there_was_no_room_for_is_moved_soon_once_there_is() {
+    let setup = setup(Options { log_bytes: 0, ..Options::default() }).await;
+    setup.store.sabotage.room.store(3, Ordering::SeqCst);
+    setup.store.commit(say(A, "one")).await.unwrap();
+    let began = std::time::Instant::now();
+    let has_room = || setup.store.sabotage.room.load(Ordering::SeqCst) == 0;
+    while !has_room() || rows(&setup.intruder()) > 0 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        setup.store.commit(of(B).entry("more").commit()).await.unwrap();
+        assert!(began.elapsed() < Duration::from_secs(5), "it waits as it does for what is damaged");
+    }
+    assert_eq!(setup.texts(A).await, ["one"]);
+}
+
 /// Some other program that has the lock just then is no reason to recover anything.
 #[tokio::test]
 async fn another_program_does_not_stop_the_log_from_being_moved_later() {
@@ -501,6 +517,58 @@ async fn large_commits_do_not_make_the_log_grow() {
         // Twice of it while a round goes on, as much again free, and one commit.
         assert!(longest < 4 * LOG_BYTES + 512 * 1_000, "{records} at a time: {longest}");
     }
+}
+
+/// A slice of large values is as short as one of small ones.
+#[tokio::test]
+async fn large_values_are_moved_few_at_a_time() {
+    const VALUE: usize = 100_000;
+    const LOG_BYTES: usize = 40 * VALUE;
+    let setup = setup(Options { log_bytes: LOG_BYTES, ..Options::default() }).await;
+    let moved = || -> f64 {
+        let sql = "SELECT total(length(sealed)) FROM record";
+        setup.intruder().query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    let (mut before, mut most) = (0.0, 0.0_f64);
+    for n in 0..200 {
+        let write = put(Space::SecretVersion, format!("{n:05}"), vec![7; VALUE]);
+        setup.store.commit(of(A).entry("written").write(write).commit()).await.unwrap();
+        let now = moved();
+        most = most.max(now - before);
+        before = now;
+    }
+    assert!(before > 100.0 * VALUE as f64, "hardly anything was moved: {before}");
+    assert!(most < 20.0 * VALUE as f64, "{most} bytes at once");
+    let slots: i64 = setup.intruder().query_row("SELECT count(*) FROM log_slot", [], |row| row.get(0)).unwrap();
+    assert!(usize::try_from(slots).unwrap() * crate::slots::SLOT_BYTES < 4 * LOG_BYTES, "{slots} slots");
+}
+
+/// Who writes much at a time makes those who write little wait for one of these, not for all that are there.
+#[tokio::test]
+async fn small_commits_overtake_large_ones() {
+    let setup = setup(Options::default()).await;
+    let done = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let large: Vec<_> = (0..20)
+        .map(|n| {
+            let (store, done) = (Arc::clone(&setup.store), Arc::clone(&done));
+            let write = put(Space::SecretVersion, format!("{n}"), vec![7; 100_000]);
+            tokio::spawn(async move {
+                store.commit(of(A).entry("large").write(write).commit()).await.unwrap();
+                done.fetch_add(1, Ordering::SeqCst)
+            })
+        })
+        .collect();
+    let (store, counted) = (Arc::clone(&setup.store), Arc::clone(&done));
+    let small = tokio::spawn(async move {
+        store.commit(say(B, "small")).await.unwrap();
+        counted.load(Ordering::SeqCst)
+    });
+    let before = small.await.unwrap();
+    assert!(before <= 2, "{before} large ones were first");
+    for large in large {
+        large.await.unwrap();
+    }
+    assert_eq!((done.load(Ordering::SeqCst), setup.texts(A).await.len()), (20, 20));
 }
 
 /// Of what is more than a slice a part is in the tables, and a part in the log; whoever loads the log meanwhile, after the

@@ -5,6 +5,7 @@ use std::thread::ThreadId;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use rusqlite::ffi;
 
 use crate::error::Fault;
 
@@ -14,6 +15,7 @@ pub(crate) struct Sabotage {
     pub(crate) before_commit: AtomicU32,
     pub(crate) after_commit: AtomicU32,
     pub(crate) settling: AtomicU32,
+    pub(crate) room: AtomicU32,
     pub(crate) reopen: AtomicU32,
     pub(crate) panic: AtomicU32,
     pub(crate) panic_later: AtomicU32,
@@ -57,6 +59,9 @@ impl Sabotage {
 
     /// A slice was moved out of the log, and is not committed.
     pub(crate) fn before_settling(&self) -> Result<(), Fault> {
+        if strikes(&self.room) {
+            return Err(Fault::Data(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_FULL), None)));
+        }
         if strikes(&self.settling) { Err(Fault::Engine("sabotage before settling".to_owned())) } else { Ok(()) }
     }
 

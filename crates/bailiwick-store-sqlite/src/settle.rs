@@ -22,7 +22,7 @@ use rusqlite::{Connection, params};
 use crate::log::{Logged, Value};
 use crate::run::{self, BLOCK, LONGEST, Run, block_of};
 use crate::slots::{Found, SLOT_BYTES, Slots, Used};
-use crate::tail::{Pending, Tail, Was};
+use crate::tail::{Pending, Tail, Was, weight_of};
 
 const PROGRESS: &str =
     "UPDATE tenant SET epoch = ?2, revision = ?3, counts = ?4, ledger = ?5, settled = ?6 WHERE no = ?1";
@@ -58,6 +58,8 @@ const FREE_MAX: usize = 2;
 
 /// How long it is before what could not be moved is tried again.
 const REST: Duration = Duration::from_secs(10);
+/// And where there was no room for it. Until then the log grows by what is committed, once there is room again.
+const REST_WHEN_FULL: Duration = Duration::from_millis(500);
 
 /// The rows of the log, and how far moving them has come.
 #[derive(Debug, Default)]
@@ -208,11 +210,14 @@ impl Settling {
                 moved.push(Moved { no: *no, what: Portion::Everything });
                 continue;
             };
-            let what = tenant(conn, *no, pending, place, left)?;
-            let is_everything = matches!(what, Portion::Everything);
-            moved.push(Moved { no: *no, what });
-            left = left.saturating_sub(pending.weight());
-            if left == 0 || !is_everything || round.is_careful {
+            let Some(weight) = pending.weight(left) else {
+                moved.push(Moved { no: *no, what: part(conn, *no, pending, left)? });
+                break;
+            };
+            everything(conn, *no, pending, place)?;
+            moved.push(Moved { no: *no, what: Portion::Everything });
+            left -= weight;
+            if left == 0 || round.is_careful {
                 break;
             }
         }
@@ -243,9 +248,15 @@ impl Settling {
         }
     }
 
-    /// A slice could not be carried out. If it was of one tenant, the round goes on without that.
-    pub(crate) fn stumbled(&mut self) {
+    /// A slice could not be carried out. If it was of one tenant, the round goes on without that; where there is no room, there
+    /// is none for anybody.
+    pub(crate) fn stumbled(&mut self, is_full: bool) {
         let Some(round) = &mut self.round else { return };
+        if is_full {
+            (self.round, self.is_wanted) = (None, true);
+            self.rests_until = Instant::now().checked_add(REST_WHEN_FULL);
+            return;
+        }
         if round.is_careful {
             round.tenants.pop();
             round.is_partial = true;
@@ -258,12 +269,8 @@ impl Settling {
     }
 }
 
-/// Moves what is pending of a tenant, which is all that the log has of it up to a place; only a part where it is more than
-/// so much.
-fn tenant(conn: &Connection, no: i64, pending: &Pending, place: i64, weight: usize) -> rusqlite::Result<Portion> {
-    if pending.weight() > weight {
-        return part(conn, no, pending, weight.max(1));
-    }
+/// Moves what is pending of a tenant, which is all that the log has of it up to a place.
+fn everything(conn: &Connection, no: i64, pending: &Pending, place: i64) -> rusqlite::Result<()> {
     entries(conn, no, pending.first, pending.entries.iter())?;
     subtrees(conn, no, &pending.subtrees)?;
     for (space, key) in pending.records.keys() {
@@ -275,12 +282,18 @@ fn tenant(conn: &Connection, no: i64, pending: &Pending, place: i64, weight: usi
     let progress = &pending.progress;
     let (epoch, revision) = (progress.epoch.cast_signed(), progress.revision.cast_signed());
     let (counts, ledger) = (progress.counts.to_bytes(), progress.ledger.to_bytes());
-    conn.prepare_cached(PROGRESS)?.execute(params![no, epoch, revision, counts, ledger, place])?;
-    Ok(Portion::Everything)
+    conn.prepare_cached(PROGRESS)?.execute(params![no, epoch, revision, counts, ledger, place]).map(drop)
 }
 
+/// Moves so much of it: what does not fit any more is the last.
 fn part(conn: &Connection, no: i64, pending: &Pending, weight: usize) -> rusqlite::Result<Portion> {
-    let count = weight.min(pending.entries.len());
+    let mut left = weight;
+    let mut fits = |weight: usize| {
+        let is_some_left = left > 0;
+        left = left.saturating_sub(weight);
+        is_some_left
+    };
+    let count = pending.entries.iter().take_while(|entry| fits(weight_of(entry.sealed.len()))).count();
     let moved = || pending.entries.iter().take(count);
     entries(conn, no, pending.first, moved())?;
     let mut completed = Vec::new();
@@ -295,21 +308,21 @@ fn part(conn: &Connection, no: i64, pending: &Pending, weight: usize) -> rusqlit
         subtrees(conn, no, &completed)?;
         conn.prepare_cached(MOVED)?.execute(params![no, ledger.to_bytes()])?;
     }
-    let mut left = weight - count;
     let (mut past, mut records) = (Vec::new(), Vec::new());
-    for (space, key) in pending.records.keys() {
+    'all: for ((space, key), value) in &pending.records {
         // From the earliest on: the first of it is still in its place.
-        for (until, was) in pending.past_of(*space, key).take(left) {
+        for (until, was) in pending.past_of(*space, key) {
+            if !fits(was.weight()) {
+                break 'all;
+            }
             keep(conn, no, *space, key, until, was)?;
             past.push((*space, key.clone(), until));
         }
-        left = weight.saturating_sub(count + past.len() + records.len());
-        if left == 0 {
+        if !fits(Value::weight(value.as_ref())) {
             break;
         }
         put(conn, no, pending, *space, key)?;
         records.push((*space, key.clone()));
-        left -= 1;
     }
     Ok(Portion::Some { entries: count, subtrees: completed.len(), past, records })
 }

@@ -70,7 +70,28 @@ pub(crate) struct Tail {
     tenants: RwLock<foldhash::HashMap<i64, Pending>>,
 }
 
+/// So many bytes weigh one: an entry has fewer.
+const WEIGHT_BYTES: usize = 2_048;
+
+/// How much there is to do about an entry or a record of so many bytes: to move a large one takes as long as many small ones.
+pub(crate) const fn weight_of(bytes: usize) -> usize {
+    1 + bytes / WEIGHT_BYTES
+}
+
+impl Was {
+    pub(crate) fn weight(&self) -> usize {
+        match self {
+            Self::Absent | Self::InTable => weight_of(0),
+            Self::Value(value) => weight_of(value.sealed.len()),
+        }
+    }
+}
+
 impl Value {
+    pub(crate) fn weight(value: Option<&Self>) -> usize {
+        weight_of(value.map_or(0, |value| value.sealed.len()))
+    }
+
     pub(crate) fn to_record(&self) -> Record {
         Record { version: self.version, sealed: self.sealed.to_vec() }
     }
@@ -104,9 +125,12 @@ impl Pending {
         Self { progress: Arc::new(progress), first, entries, subtrees, records, past }
     }
 
-    /// How much there is to move, about, in entries.
-    pub(crate) fn weight(&self) -> usize {
-        1 + self.entries.len() + self.records.len() + self.past.len()
+    /// How much there is to move, if it is no more than `most`.
+    pub(crate) fn weight(&self, most: usize) -> Option<usize> {
+        let entries = self.entries.iter().map(|entry| weight_of(entry.sealed.len()));
+        let records = self.records.values().map(|value| Value::weight(value.as_ref()));
+        let mut all = entries.chain(records).chain(self.past.values().map(Was::weight));
+        all.try_fold(1, |sum: usize, weight| sum.checked_add(weight).filter(|sum| *sum <= most))
     }
 
     /// What a record was, with the size of the ledger that each was until.

@@ -1,7 +1,8 @@
 //! The one who writes.
 //!
 //! Whose turn it is (see `turn`) takes what waits in a bounded queue, runs it as one transaction, and answers everybody
-//! after the one fsync. There is no timer: while a group is being made durable the next one gathers.
+//! after the one fsync. There is no timer: while a group is being made durable the next one gathers. Of large requests few are
+//! in one group, and small ones that came later overtake the others: who writes much at a time is not who makes others wait.
 //!
 //! # Invariants
 //! - INV-WRITER-1: nobody is answered before the COMMIT that holds their request has returned, not even those who are
@@ -10,6 +11,7 @@
 //!   is in the file, and that is made durable in the database itself, before anything else is acknowledged.
 //! - INV-WRITER-3: a request that cannot be carried out fails alone. A group that fails is halved until what fails is
 //!   found, so nobody can spoil the commits of those who happen to share their group.
+//! - INV-WRITER-4: of what waits, the first is in the next group, however large it is.
 //!
 //! # Deliberately absent
 //! No skipping of requests whose caller has gone: a refused attempt stays evidence even if the attacker hangs up.
@@ -21,8 +23,8 @@ use std::time::{Duration, Instant};
 
 use bailiwick_store::{Commit, CommitError, Committed};
 use bailiwick_types::TenantId;
-use rusqlite::Connection;
 use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::checkpoint::{Checkpointer, Wal, wal};
@@ -34,8 +36,12 @@ use crate::{Options, apply, connect, erase, slots, tail};
 
 /// The most requests of one transaction.
 const GROUP_MAX: usize = 1_024;
-/// About the most bytes of one transaction, so that a group of large values does not hold up small ones for long.
+/// About the most bytes of one transaction.
 const GROUP_BYTES_MAX: usize = 8 << 20;
+/// A request with so many bytes is a large one.
+const LARGE: usize = 16 << 10;
+/// About the most bytes of the large requests of one transaction: for these the small ones beside them have to wait.
+const LARGE_BYTES_MAX: usize = 128 << 10;
 /// So many pages of the WAL the writer moves itself.
 const CHECKPOINT_PAGES_MAX: i64 = 64;
 /// In so many pieces the WAL is moved: a commit's fsync waits for that of a piece. Half a MiB each is worth one more fsync
@@ -51,8 +57,8 @@ const CHECKPOINT_WAIT: Duration = Duration::from_millis(50);
 const SETTLE_WAIT: Duration = Duration::from_millis(1);
 /// At so many times [`Options::log_bytes`] it waits for as long as it takes.
 const LOG_OVERDUE: usize = 4;
-/// How much a slice out of the log moves at least, in entries, records and what these were, if there is as much. It takes half
-/// a millisecond to one, for which the next group waits.
+/// How much a slice out of the log moves at least, if there is as much: an entry, a record, or what one was weighs one, and a
+/// large one more (see `tail::weight_of`). It takes half a millisecond to one, for which the next group waits.
 const SLICE_MIN: usize = 64;
 /// The most, but for a log that has become too long.
 const SLICE_MAX: usize = 256;
@@ -93,12 +99,16 @@ pub(crate) enum Request {
 }
 
 impl Request {
-    /// How much it adds to what is to be moved out of the log: entries, records and what these were.
+    /// How much it adds to what is to be moved out of the log, about: entries, records and what these were.
     fn weight(&self) -> usize {
         let Self::Commit(commit) = self else { return 0 };
         commit.parts.iter().fold(0, |sum, part| {
-            let records = part.writes.iter().map(|write| 1 + usize::from(write.space.keeps_past()));
-            records.fold(sum.saturating_add(part.entries.len()), usize::saturating_add)
+            let entries = part.entries.iter().map(|entry| tail::weight_of(entry.sealed.len()));
+            let records = part.writes.iter().map(|write| {
+                let weight = tail::weight_of(write.value.as_ref().map_or(0, |(_, sealed)| sealed.len()));
+                if write.space.keeps_past() { 2 * weight } else { weight }
+            });
+            entries.chain(records).fold(sum, usize::saturating_add)
         })
     }
 
@@ -136,7 +146,9 @@ pub(crate) struct Job {
 /// The writer's state. Whose turn it is has it (see `turn`).
 pub(crate) struct Writer {
     queue: mpsc::Receiver<Job>,
-    /// What was taken from the queue and is not carried out.
+    /// What was taken from the queue, in its order, and waits for a group.
+    waiting: Vec<Job>,
+    /// What is carried out next.
     group: Vec<Job>,
     path: PathBuf,
     options: Options,
@@ -176,6 +188,7 @@ impl Writer {
         checkpointer.open(&path, options)?;
         Ok(Self {
             queue,
+            waiting: Vec::new(),
             group: Vec::new(),
             path,
             checkpointer,
@@ -197,7 +210,7 @@ impl Writer {
 
     /// Whether anybody waits.
     pub(crate) fn is_waited_for(&self) -> bool {
-        !self.group.is_empty() || !self.queue.is_empty()
+        !self.group.is_empty() || !self.waiting.is_empty() || !self.queue.is_empty()
     }
 
     /// Whether there is anything to do, though nobody may wait for it.
@@ -246,21 +259,33 @@ impl Writer {
     pub(crate) fn stop(&mut self) {
         self.queue.close();
         while self.queue.try_recv().is_ok() {}
+        self.waiting.clear();
         self.group.clear();
     }
 
+    /// Makes a group of what waits, unless there is one, or something is to be done before.
     fn gather(&mut self) {
-        if self.due > 0 {
+        if self.due > 0 || !self.group.is_empty() {
             return;
         }
-        let mut bytes = self.group.iter().map(|job| job.request.bytes()).fold(0, usize::saturating_add);
-        while self.group.len() < GROUP_MAX
-            && bytes < GROUP_BYTES_MAX
+        while self.waiting.len() < GROUP_MAX
             && let Ok(job) = self.queue.try_recv()
         {
-            bytes = bytes.saturating_add(job.request.bytes());
-            self.group.push(job);
+            self.waiting.push(job);
         }
+        let (mut is_first, mut bytes, mut large) = (true, 0_usize, 0_usize);
+        let fits = |job: &mut Job| {
+            let adds = job.request.bytes();
+            let adds_large = if adds < LARGE { 0 } else { adds };
+            let fits = bytes.saturating_add(adds) <= GROUP_BYTES_MAX
+                && (adds_large == 0 || large.saturating_add(adds_large) <= LARGE_BYTES_MAX);
+            if fits || is_first {
+                (is_first, bytes, large) = (false, bytes.saturating_add(adds), large.saturating_add(adds_large));
+                return true;
+            }
+            false
+        };
+        self.group = self.waiting.extract_if(.., fits).collect();
     }
 
     /// Whether to carry out the group may keep a thread waiting. If not, its transaction has begun, unless it is empty.
@@ -470,7 +495,7 @@ impl Writer {
             Err(Fault::Data(error)) => {
                 // There is no room, or something in a table is damaged. What is in the log stays there.
                 tracing::warn!(%error, "some of the log of commits cannot be moved into the tables");
-                settling.stumbled();
+                settling.stumbled(error.sqlite_error_code() == Some(ErrorCode::DiskFull));
                 let is_over = conn.is_autocommit() || execute(conn, "ROLLBACK").is_ok();
                 if is_over { Ok(false) } else { Err("a transaction cannot be rolled back".to_owned()) }
             }
