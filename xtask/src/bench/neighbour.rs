@@ -50,6 +50,7 @@ impl Cast {
         let kinds = [
             ("reads", loud.reads().collect()),
             ("writes", loud.writes().collect()),
+            ("large writes", side::large_writes(&loud)),
             ("failed logins", vec![side::failed_login(&dead)]),
             ("huge lists", vec![side::list(&loud)]),
             ("policy changes", side.policy_change(&loud).into_iter().collect()),

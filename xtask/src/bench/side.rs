@@ -21,6 +21,16 @@ pub(crate) fn list(tenant: &Tenant) -> Request {
     tenant.asks("GET", format!("/v1/secret/metadata/{FOLDER}?list=true")).must_hold("\"keys\":")
 }
 
+/// How long a large value is: as many as a flood has connections are less than bodies of one tenant may be in memory.
+const LARGE: usize = 48 << 10;
+
+/// Writes large secrets.
+pub(crate) fn large_writes(tenant: &Tenant) -> Vec<Request> {
+    let body = serde_json::json!({"data": {"value": "x".repeat(LARGE)}}).to_string();
+    let write = |number| tenant.asks("POST", format!("/v1/secret/data/large-{number}")).body(body.as_str());
+    (0..5).map(|number| write(number).must_hold("\"version\":")).collect()
+}
+
 /// Reads with a credential that is dead once [`revoke`] was called.
 pub(crate) fn failed_login(tenant: &Tenant) -> Request {
     Request { must_hold: String::new(), ..tenant.read(0) }.may_be(&[401, 403])

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_bailiwick");
 /// How long anything may take on a machine that is busy with other tests.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a command did.
 #[derive(Debug, Clone)]
@@ -102,8 +102,21 @@ impl House {
 
     fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(BINARY);
-        command.args(words).current_dir(self.directory.path()).env_clear().envs(&self.env);
+        command.args(words);
+        self.is_home_of(&mut command);
         command
+    }
+
+    /// Has a command run here, with this environment.
+    pub(crate) fn is_home_of(&self, command: &mut Command) {
+        command.current_dir(self.directory.path()).env_clear().envs(&self.env);
+    }
+
+    /// A command as a shell takes it.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn line(&self, words: &[&str]) -> String {
+        let quoted = |word: &&str| format!("'{}'", word.replace('\'', r"'\''"));
+        std::iter::once(&BINARY).chain(words).map(quoted).collect::<Vec<_>>().join(" ")
     }
 
     /// Runs a command with this on its standard input.
@@ -141,7 +154,7 @@ impl House {
     pub(crate) fn start_after(&self, before: &str, words: &[&str]) -> Running {
         let mut command = Command::new("sh");
         command.args(["-c", &format!("{before} && exec \"$0\" \"$@\""), BINARY]).args(words);
-        command.current_dir(self.directory.path()).env_clear().envs(&self.env);
+        self.is_home_of(&mut command);
         Self::started(command)
     }
 

@@ -22,4 +22,6 @@ mod isolation;
 mod ledger;
 mod recovery;
 mod serve;
+#[cfg(target_os = "linux")]
+mod terminal;
 mod transcript;
