@@ -225,7 +225,7 @@ The same as `bailiwick invariant check`. Exit code 6: something is untrue, and a
     /// Verify an exported ledger, a proof or an attestation, offline
     Verify(verify::VerifyArgs),
     /// Print a completion script
-    #[command(after_help = "Examples:\n  source <(bailiwick completions bash)")]
+    #[command(alias = "completion", after_help = "Examples:\n  source <(bailiwick completions bash)")]
     Completions {
         /// Which shell
         shell: clap_complete::Shell,

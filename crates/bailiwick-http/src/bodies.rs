@@ -5,6 +5,7 @@
 //!   those of one payer more than an eighth of it. Short ones are not counted: their requests take as much beside them, and there
 //!   are no more of those than connections.
 
+use std::error::Error;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,11 @@ use crate::shares::{Held, InUse, Rules, Shares};
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 /// A body as short as this is not counted.
 const SHORT: usize = 8_192;
+
+/// A request's body, as it comes in.
+pub trait Incoming: http_body::Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static {}
+
+impl<B> Incoming for B where B: http_body::Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static {}
 
 /// What fills memory.
 pub(crate) type Bodies = Shares<Payer>;
@@ -45,16 +51,12 @@ pub(crate) struct Room {
 }
 
 /// Receives a body, `within` this time. `payer` is asked only if it is to be counted.
-pub(crate) async fn receive<B>(
+pub(crate) async fn receive(
     within: Duration,
     bodies: &Arc<Bodies>,
     payer: impl FnOnce() -> Payer,
-    body: B,
-) -> Result<Received, AppError>
-where
-    B: http_body::Body + Send,
-    B::Data: Send,
-{
+    body: impl Incoming,
+) -> Result<Received, AppError> {
     if body.is_end_stream() {
         return Ok(Received::default());
     }
@@ -80,11 +82,7 @@ where
     Ok(Received { bytes, room })
 }
 
-async fn collect<B>(body: B, room: Option<&Held<Payer>>) -> Result<Bytes, AppError>
-where
-    B: http_body::Body + Send,
-    B::Data: Send,
-{
+async fn collect(body: impl Incoming, room: Option<&Held<Payer>>) -> Result<Bytes, AppError> {
     let mut bytes = BytesMut::new();
     let mut body = pin!(body);
     while let Some(frame) = body.frame().await {

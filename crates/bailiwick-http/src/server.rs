@@ -17,7 +17,7 @@ use matchit::Router;
 use percent_encoding::percent_decode_str;
 use tracing::Instrument as _;
 
-use crate::bodies::{self, Bodies, Received};
+use crate::bodies::{self, Bodies, Incoming, Received};
 use crate::call::{Call, Params};
 use crate::places::{Places, places};
 use crate::reply::{Body, Reply, problem};
@@ -194,12 +194,7 @@ impl Server {
     }
 
     /// Answers one request from `peer`.
-    pub async fn handle<B>(&self, request: Request<B>, peer: Option<SocketAddr>) -> Response<Body>
-    where
-        B: http_body::Body + Send + 'static,
-        B::Data: Send,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
+    pub async fn handle<B: Incoming>(&self, request: Request<B>, peer: Option<SocketAddr>) -> Response<Body> {
         let id = RequestId::random(self.context.app.random());
         // Whatever is logged on the way says of which request: the caller has the same id.
         self.handle_as(id, request, peer).instrument(tracing::error_span!("request", %id)).await
@@ -212,12 +207,12 @@ impl Server {
         failure(&error, id, door_of(request.uri().path()))
     }
 
-    async fn handle_as<B>(&self, id: RequestId, request: Request<B>, peer: Option<SocketAddr>) -> Response<Body>
-    where
-        B: http_body::Body + Send + 'static,
-        B::Data: Send,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
+    async fn handle_as<B: Incoming>(
+        &self,
+        id: RequestId,
+        request: Request<B>,
+        peer: Option<SocketAddr>,
+    ) -> Response<Body> {
         // Who asks again and again and is refused at once never waits for anything: commits need a thread, too.
         tokio::task::consume_budget().await;
         let metrics = &self.context.metrics;
@@ -243,19 +238,14 @@ impl Server {
         response
     }
 
-    async fn answer<B>(
+    async fn answer<B: Incoming>(
         &self,
         parts: &mut Parts,
         body: B,
         peer: Option<SocketAddr>,
         id: RequestId,
         door: DoorKind,
-    ) -> Result<Response<Body>, AppError>
-    where
-        B: http_body::Body + Send + 'static,
-        B::Data: Send,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
+    ) -> Result<Response<Body>, AppError> {
         let prepared = self.prepare(parts, body, peer, id, door).await;
         // The others take their own, once it is known whose.
         if self.is_doors && prepared.as_ref().map_or(true, |(route, _)| matches!(route.access, Access::Open(_))) {
@@ -268,19 +258,14 @@ impl Server {
     }
 
     /// Which row a request asks for, and with what.
-    async fn prepare<B>(
+    async fn prepare<B: Incoming>(
         &self,
         parts: &mut Parts,
         body: B,
         peer: Option<SocketAddr>,
         id: RequestId,
         door: DoorKind,
-    ) -> Result<(&Route, Call), AppError>
-    where
-        B: http_body::Body + Send + 'static,
-        B::Data: Send,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
+    ) -> Result<(&Route, Call), AppError> {
         // hyper takes such a request for chunked. Who passed it on may have taken it otherwise, and then what follows on
         // the connection is not what they looked at.
         if parts.headers.contains_key(header::TRANSFER_ENCODING) && parts.headers.contains_key(header::CONTENT_LENGTH) {
