@@ -69,6 +69,11 @@ pub(crate) fn all() -> Vec<Package> {
             what: "faketime, which gives a node another clock",
             is_installed: || Program::Faketime.locate().is_ok(),
         },
+        Package {
+            name: "bsdutils",
+            what: "script, which has a terminal for the tests of what a person sees",
+            is_installed: || shell::succeeds(Command::new("script").arg("--version")),
+        },
     ]);
     packages
 }
