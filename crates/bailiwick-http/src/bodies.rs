@@ -24,9 +24,12 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 const SHORT: usize = 8_192;
 
 /// A request's body, as it comes in.
-pub trait Incoming: http_body::Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static {}
+pub trait RequestBody: http_body::Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static {}
 
-impl<B> Incoming for B where B: http_body::Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static {}
+impl<B> RequestBody for B where
+    B: http_body::Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static
+{
+}
 
 /// What fills memory.
 pub(crate) type Bodies = Shares<Payer>;
@@ -55,7 +58,7 @@ pub(crate) async fn receive(
     within: Duration,
     bodies: &Arc<Bodies>,
     payer: impl FnOnce() -> Payer,
-    body: impl Incoming,
+    body: impl RequestBody,
 ) -> Result<Received, AppError> {
     if body.is_end_stream() {
         return Ok(Received::default());
@@ -82,7 +85,7 @@ pub(crate) async fn receive(
     Ok(Received { bytes, room })
 }
 
-async fn collect(body: impl Incoming, room: Option<&Held<Payer>>) -> Result<Bytes, AppError> {
+async fn collect(body: impl RequestBody, room: Option<&Held<Payer>>) -> Result<Bytes, AppError> {
     let mut bytes = BytesMut::new();
     let mut body = pin!(body);
     while let Some(frame) = body.frame().await {

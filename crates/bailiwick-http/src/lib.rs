@@ -21,7 +21,7 @@ mod shares;
 mod stream;
 mod vault;
 
-pub use bodies::Incoming;
+pub use bodies::RequestBody;
 pub use reply::Body;
 pub use route::{Access, DoorKind, Query, Route};
 pub use serve::{Drain, serve};

@@ -17,7 +17,7 @@ use matchit::Router;
 use percent_encoding::percent_decode_str;
 use tracing::Instrument as _;
 
-use crate::bodies::{self, Bodies, Incoming, Received};
+use crate::bodies::{self, Bodies, Received, RequestBody};
 use crate::call::{Call, Params};
 use crate::places::{Places, places};
 use crate::reply::{Body, Reply, problem};
@@ -194,7 +194,7 @@ impl Server {
     }
 
     /// Answers one request from `peer`.
-    pub async fn handle<B: Incoming>(&self, request: Request<B>, peer: Option<SocketAddr>) -> Response<Body> {
+    pub async fn handle<B: RequestBody>(&self, request: Request<B>, peer: Option<SocketAddr>) -> Response<Body> {
         let id = RequestId::random(self.context.app.random());
         // Whatever is logged on the way says of which request: the caller has the same id.
         self.handle_as(id, request, peer).instrument(tracing::error_span!("request", %id)).await
@@ -207,7 +207,7 @@ impl Server {
         failure(&error, id, door_of(request.uri().path()))
     }
 
-    async fn handle_as<B: Incoming>(
+    async fn handle_as<B: RequestBody>(
         &self,
         id: RequestId,
         request: Request<B>,
@@ -238,7 +238,7 @@ impl Server {
         response
     }
 
-    async fn answer<B: Incoming>(
+    async fn answer<B: RequestBody>(
         &self,
         parts: &mut Parts,
         body: B,
@@ -258,7 +258,7 @@ impl Server {
     }
 
     /// Which row a request asks for, and with what.
-    async fn prepare<B: Incoming>(
+    async fn prepare<B: RequestBody>(
         &self,
         parts: &mut Parts,
         body: B,

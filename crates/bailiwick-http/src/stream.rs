@@ -17,7 +17,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 
-use crate::bodies::Incoming;
+use crate::bodies::RequestBody;
 use crate::reply::Reply;
 
 /// Something that is handed out piece by piece.
@@ -86,7 +86,7 @@ pub(crate) type Upload = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send +
 const PIECE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Makes a body into one that a handler can keep.
-pub(crate) fn upload(body: impl Incoming) -> Upload {
+pub(crate) fn upload(body: impl RequestBody) -> Upload {
     body.map_frame(|frame| frame.map_data(|mut data| data.copy_to_bytes(data.remaining())))
         .map_err(Into::into)
         .boxed_unsync()

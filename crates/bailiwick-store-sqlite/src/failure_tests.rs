@@ -44,6 +44,12 @@ impl Setup {
         Connection::open(&self.path).unwrap()
     }
 
+    /// What all slots of the log take, the free ones too.
+    fn log_bytes(&self) -> usize {
+        let slots: i64 = self.intruder().query_row("SELECT count(*) FROM log_slot", [], |row| row.get(0)).unwrap();
+        usize::try_from(slots).unwrap() * crate::slots::SLOT_BYTES
+    }
+
     async fn texts(&self, tenant: TenantId) -> Vec<String> {
         let entries = self.store.entries(tenant, 0, 10_000).await.unwrap();
         let leaves: Vec<_> = entries.iter().map(|entry| entry.leaf).collect();
@@ -511,8 +517,7 @@ async fn large_commits_do_not_make_the_log_grow() {
                 part.entry(&text(n)).write(put(Space::Secret, format!("{commit:05} {n:05}"), text(n)))
             });
             setup.store.commit(part.commit()).await.unwrap();
-            let slots: i64 = setup.intruder().query_row("SELECT count(*) FROM log_slot", [], |row| row.get(0)).unwrap();
-            longest = longest.max(usize::try_from(slots).unwrap() * crate::slots::SLOT_BYTES);
+            longest = longest.max(setup.log_bytes());
         }
         // Twice of it while a round goes on, as much again free, and one commit.
         assert!(longest < 4 * LOG_BYTES + 512 * 1_000, "{records} at a time: {longest}");
@@ -539,8 +544,7 @@ async fn large_values_are_moved_few_at_a_time() {
     }
     assert!(before > 100.0 * VALUE as f64, "hardly anything was moved: {before}");
     assert!(most < 20.0 * VALUE as f64, "{most} bytes at once");
-    let slots: i64 = setup.intruder().query_row("SELECT count(*) FROM log_slot", [], |row| row.get(0)).unwrap();
-    assert!(usize::try_from(slots).unwrap() * crate::slots::SLOT_BYTES < 4 * LOG_BYTES, "{slots} slots");
+    assert!(setup.log_bytes() < 4 * LOG_BYTES, "{}", setup.log_bytes());
 }
 
 /// Who writes much at a time makes those who write little wait for one of these, not for all that are there.

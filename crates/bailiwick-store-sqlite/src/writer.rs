@@ -277,10 +277,10 @@ impl Writer {
         let fits = |job: &mut Job| {
             let adds = job.request.bytes();
             let adds_large = if adds < LARGE { 0 } else { adds };
-            let fits = bytes.saturating_add(adds) <= GROUP_BYTES_MAX
-                && (adds_large == 0 || large.saturating_add(adds_large) <= LARGE_BYTES_MAX);
-            if fits || is_first {
-                (is_first, bytes, large) = (false, bytes.saturating_add(adds), large.saturating_add(adds_large));
+            let with_it = (bytes.saturating_add(adds), large.saturating_add(adds_large));
+            let fits = with_it.0 <= GROUP_BYTES_MAX && (adds_large == 0 || with_it.1 <= LARGE_BYTES_MAX);
+            if std::mem::take(&mut is_first) || fits {
+                (bytes, large) = with_it;
                 return true;
             }
             false
@@ -290,11 +290,11 @@ impl Writer {
 
     /// Whether to carry out the group may keep a thread waiting. If not, its transaction has begun, unless it is empty.
     fn is_long(&self) -> bool {
-        let is_large = |job: &Job| !matches!(job.request, Request::Commit(_) | Request::Beat);
+        let takes_long = |job: &Job| !matches!(job.request, Request::Commit(_) | Request::Beat);
         self.is_overdue
             || self.sync_takes > SYNC_LONG
             || self.checkpointer.has_failed()
-            || self.group.iter().any(is_large)
+            || self.group.iter().any(takes_long)
             || !self.conn.as_ref().is_some_and(|conn| {
                 // Some other program may have the lock.
                 wait_for_others(conn, Duration::ZERO);

@@ -21,7 +21,7 @@ pub(crate) fn list(tenant: &Tenant) -> Request {
     tenant.asks("GET", format!("/v1/secret/metadata/{FOLDER}?list=true")).must_hold("\"keys\":")
 }
 
-/// How long a large value is: as many as a flood has connections are less than bodies of one tenant may be in memory.
+/// How long a large value is. One on each connection of a flood is less than what bodies of one tenant may fill.
 const LARGE: usize = 48 << 10;
 
 /// Writes large secrets.

@@ -19,16 +19,13 @@ use crate::fail::Fail;
 pub(crate) fn init(format: LogFormat, level: &str) -> Result<(), Fail> {
     let filter = filter(level).map_err(Fail::usage)?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // For people there are colours, unless `NO_COLOR` says that they want none.
+    let builder = if io::stderr().is_terminal() { builder } else { builder.with_ansi(false) };
     let started = match format {
-        LogFormat::Text => builder.with_ansi(is_coloured()).finish().with(filter_fn(may_be_heard)).try_init(),
+        LogFormat::Text => builder.finish().with(filter_fn(may_be_heard)).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).finish().with(filter_fn(may_be_heard)).try_init(),
     };
     started.map_err(|error| Fail::usage(format!("logging was started already: {error}")))
-}
-
-/// Colours are for people, unless they want none (<https://no-color.org>).
-fn is_coloured() -> bool {
-    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Whether a line may be written at all.

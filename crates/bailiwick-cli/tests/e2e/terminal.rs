@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use super::house::{Dev, House, PATIENCE};
@@ -22,7 +22,7 @@ impl Screen {
         let mut script = Command::new("script");
         script.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
         house.is_home_of(&mut script);
-        let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (keys, mut shown) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
         let (sender, pieces) = channel();
         std::thread::spawn(move || {
@@ -48,6 +48,23 @@ impl Screen {
         self
     }
 
+    /// Waits until the terminal does not show what is typed.
+    #[track_caller]
+    fn hides_keys(&mut self) -> &mut Self {
+        let script = self.child.id();
+        let command = std::fs::read_to_string(format!("/proc/{script}/task/{script}/children")).unwrap();
+        let terminal = std::fs::read_link(format!("/proc/{}/fd/0", command.trim())).unwrap();
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let told = Command::new("stty").arg("-F").arg(&terminal).arg("--all").output().unwrap();
+            if String::from_utf8_lossy(&told.stdout).split_whitespace().any(|word| word == "-echo") {
+                return self;
+            }
+            assert!(Instant::now() < until, "{} shows what is typed", terminal.display());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     fn types(&mut self, keys: &str) -> &mut Self {
         self.keys.write_all(keys.as_bytes()).unwrap();
         self
@@ -55,10 +72,21 @@ impl Screen {
 
     /// Waits until the command has ended: its exit code, and everything that was shown.
     fn ends(mut self) -> (i32, String) {
-        while let Ok(piece) = self.pieces.recv_timeout(PATIENCE) {
-            self.seen.push_str(&String::from_utf8_lossy(&piece));
+        loop {
+            match self.pieces.recv_timeout(PATIENCE) {
+                Ok(piece) => self.seen.push_str(&String::from_utf8_lossy(&piece)),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("it does not end:\n{}", self.seen),
+            }
         }
         (self.child.wait().unwrap().code().unwrap_or(-1), std::mem::take(&mut self.seen))
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -97,10 +125,8 @@ fn a_credential_is_typed_without_being_shown() {
     let mut dev = Dev::start();
     dev.house.unset("BAILIWICK_CREDENTIAL");
     let mut screen = Screen::of(&dev.house, &["login"]);
-    screen.shows("credential: ");
     // The question comes before the terminal is told to show nothing.
-    std::thread::sleep(Duration::from_secs(1));
-    screen.types(&format!("{}\n", dev.acme));
+    screen.shows("credential: ").hides_keys().types(&format!("{}\n", dev.acme));
     let (code, shown) = screen.ends();
     assert_eq!((code, shown.contains(&dev.acme)), (0, false), "{shown}");
     let kept = std::fs::read_to_string(dev.house.path(".config/bailiwick/profiles.toml")).unwrap();
