@@ -111,8 +111,8 @@ async fn serve_until_stopped(
     tls: Option<rustls::ServerConfig>,
     probes: ProberConfig,
     drain: Drain,
+    mut told: Told,
 ) -> Result<(), Fail> {
-    let mut told = Told::listen()?;
     let app = Arc::clone(server.app());
     // Before anybody is answered: what a restore left to be written comes first in the ledger.
     if let Err(error) = app.look().await {
@@ -213,9 +213,11 @@ pub(crate) fn serve(_session: &mut Session, config: &Config) -> Result<(), Fail>
             }
             None => None,
         };
+        // Before anybody is told that the server is there, who may be the one to stop it.
+        let told = Told::listen()?;
         tracing::info!(address = %bound, tls = tls.is_some(), "listening");
         let probes = ProberConfig { every: config.isolation.every, timed_pairs: config.isolation.timed_pairs };
-        serve_until_stopped(server, listener, operations, tls, probes, config.node.drain).await
+        serve_until_stopped(server, listener, operations, tls, probes, config.node.drain, told).await
     })
 }
 
@@ -272,8 +274,9 @@ pub(crate) fn dev(session: &mut Session, args: &DevArgs) -> Result<(), Fail> {
         let connections_max = descriptors::connections(usual.connections_max);
         let http = HttpConfig { root_key_file: Some(key_file), connections_max, ..usual };
         let server = Server::new(app, http).map_err(|error| fault("routes", error))?;
+        let told = Told::listen()?;
         super::announce(session, args, &credentials, is_first_start)?;
-        serve_until_stopped(server, listener, None, None, ProberConfig::default(), Drain::default()).await
+        serve_until_stopped(server, listener, None, None, ProberConfig::default(), Drain::default(), told).await
     })
 }
 
